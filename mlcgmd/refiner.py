@@ -1,0 +1,169 @@
+"""The refiner: a score network that turns the simulator's Gaussian into the joint distribution of all beads.
+
+The simulator's Gaussian is diagonal: it lets bonded beads move apart. The refiner learns the
+distribution of the residual u = (x(t+1) - mean) / std around the simulator's prediction by
+denoising score matching (Vincent 2011; Song & Ermon 2019), preconditioned as by Karras et al. (2022)
+with data standard deviation 1, and conditioned on the simulator's latents.
+"""
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from itertools import pairwise
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from .graph import Batch
+from .networks import MLP, Interaction, VectorReadout, invariants, n_invariants
+from .simulator import Prediction, SimulatorConfig
+
+Denoiser = Callable[[Float[Tensor, "n 3"], float], Float[Tensor, "n 3"]]
+"""(noisy u, noise level sigma) -> E[u | noisy u]; the score is (denoised - noisy) / sigma^2."""
+
+
+class Refiner(nn.Module):
+    """Conditional denoiser D(u + sigma n; sigma) of the residual u."""
+
+    def __init__(self, config: SimulatorConfig, layers: int) -> None:
+        super().__init__()
+        width = config.width
+        self.pair_length = config.pair_length
+        self.noise_in = MLP(5, width, width)
+        self.node_in = MLP(width + 1, width, width)
+        self.pair_in = nn.Linear(n_invariants(3), width)
+        self.layers = nn.ModuleList(Interaction(width) for _ in range(layers))
+        self.norm = nn.LayerNorm(width)
+        self.out = VectorReadout(width, 3, 1)
+
+    def forward(
+        self,
+        graph: Batch,
+        position: Float[Tensor, "n 3"],
+        prediction: Prediction,
+        noisy: Float[Tensor, "n 3"],
+        sigma: Float[Tensor, "n 1"],
+    ) -> Float[Tensor, "n 3"]:
+        """Denoised residual. ``position`` is x(t), ``sigma`` the noise level of each node's graph.
+
+        D = c_skip noisy + c_out F(c_in noisy, ln(sigma) / 4), c_skip = 1 / (1 + sigma^2),
+        c_out = sigma / sqrt(1 + sigma^2), c_in = 1 / sqrt(1 + sigma^2) (Karras et al. 2022, table 1).
+        """
+        c_in = (1 + sigma.square()).rsqrt()
+        z = c_in * noisy
+        mean, std = prediction.mean.detach(), prediction.std.detach()
+        # x(t), the noisy x(t+1) (scaled so that it stays finite for large sigma), and the noise itself.
+        proposal = c_in * (mean + std * noisy) / self.pair_length
+        vectors = torch.stack([position / self.pair_length, proposal, z], dim=1)
+        i, j = graph.pair
+        pair_vector = vectors.index_select(0, i) - vectors.index_select(0, j)
+        # A proposal in the frame of one bead: c_in is the same on both ends, so differences are translation invariant.
+        c_noise = sigma.log() / 4
+        noise = self.noise_in(torch.cat([c_noise, (2 * c_noise).sin(), (2 * c_noise).cos(), (4 * c_noise).sin(), (4 * c_noise).cos()], dim=1))
+        h = self.node_in(torch.cat([prediction.node, z.norm(dim=1, keepdim=True)], dim=1)) + noise
+        e = prediction.pair + self.pair_in(invariants(pair_vector))
+        for layer in self.layers:
+            h, e = layer(h, e, graph.pair)
+        raw = self.out(self.norm(h), e, graph.pair, pair_vector, z[:, None])
+        return c_in.square() * noisy + sigma * c_in * raw
+
+    def loss(
+        self, graph: Batch, position: Float[Tensor, "n 3"], prediction: Prediction, target: Float[Tensor, "n 3"], generator: torch.Generator
+    ) -> Float[Tensor, " n"]:
+        """Weighted denoising score matching loss per bead; ln sigma ~ N(-0.4, 1.2), one sigma per graph.
+
+        With the weight (1 + sigma^2) / sigma^2 the loss of a network that predicts nothing is 1 per component at every sigma.
+        """
+        device = target.device
+        u = ((target - prediction.mean) / prediction.std).detach()
+        log_sigma = -0.4 + 1.2 * torch.randn(graph.n_graphs, 1, generator=generator).to(device)
+        sigma = log_sigma.exp().index_select(0, graph.node_graph)
+        noise = torch.randn(u.shape, generator=generator).to(device)
+        error = self(graph, position, prediction, u + sigma * noise, sigma) - u
+        return ((1 + sigma.square()) / sigma.square() * error.square()).sum(dim=1)
+
+
+@dataclass(frozen=True)
+class Multistep:
+    """Few-step sampler: the second-order multistep solver DPM-Solver++(2M) of Lu et al. (2022), as ODE or SDE.
+
+    One network evaluation at each of ``evaluations`` noise levels from ``sigma_max`` to
+    ``sigma_min`` (spaced by ``rho`` as in Karras et al. 2022), the last of which denoises to zero.
+    ``stochasticity`` eta is 0 for the probability-flow ODE, 1 for the reverse SDE. With h = ln(sigma / sigma'):
+    u' = (sigma'/sigma) e^(-eta h) u + (1 - e^(-(1 + eta) h)) D~ + sigma' sqrt(1 - e^(-2 eta h)) n,
+    D~ = D + (D - D_before) h / (2 h_before).
+    """
+
+    evaluations: int = 6
+    sigma_max: float = 7.0
+    sigma_min: float = 0.05
+    rho: float = 20.0
+    stochasticity: float = 0.0
+
+    def sigmas(self) -> list[float]:
+        """Noise levels, largest first."""
+        a, b = self.sigma_max ** (1 / self.rho), self.sigma_min ** (1 / self.rho)
+        n = max(1, self.evaluations - 1)
+        return [(a + k / n * (b - a)) ** self.rho for k in range(self.evaluations)]
+
+    def __call__(self, denoise: Denoiser, shape: tuple[int, int], generator: torch.Generator, device: torch.device) -> Float[Tensor, "n 3"]:
+        """A sample of u."""
+        sigmas, eta = self.sigmas(), self.stochasticity
+        # At sigma_max the noisy data have variance 1 + sigma_max^2, not sigma_max^2.
+        u = (1 + sigmas[0] ** 2) ** 0.5 * torch.randn(shape, generator=generator).to(device)
+        before: Tensor | None = None
+        h_before = 1.0
+        for sigma, after in pairwise(sigmas):
+            denoised = denoise(u, sigma)
+            h = math.log(sigma / after)
+            target = denoised if before is None else denoised + (denoised - before) * (h / (2 * h_before))
+            u = (after / sigma) * math.exp(-eta * h) * u - math.expm1(-(1 + eta) * h) * target
+            if eta > 0:
+                u = u + after * math.sqrt(-math.expm1(-2 * eta * h)) * torch.randn(shape, generator=generator).to(device)
+            before, h_before = denoised, h
+        return denoise(u, sigmas[-1])
+
+
+@dataclass(frozen=True)
+class Langevin:
+    """The paper's sampler: annealed Langevin dynamics (Song & Ermon 2019) from the simulator's sample, ``steps`` steps at each level.
+
+    u <- u + step sigma^2 / 2 score + sigma sqrt(step) n. The step is relative to sigma^2, where the reference keeps it constant.
+    """
+
+    levels: int = 20
+    steps: int = 10
+    sigma_max: float = 1.0
+    sigma_min: float = 0.03
+    step: float = 0.2
+
+    @property
+    def evaluations(self) -> int:
+        """Network evaluations per ML step."""
+        return self.levels * self.steps
+
+    def __call__(self, denoise: Denoiser, shape: tuple[int, int], generator: torch.Generator, device: torch.device) -> Float[Tensor, "n 3"]:
+        """A sample of u."""
+        u = torch.randn(shape, generator=generator).to(device)
+        ratio = (self.sigma_min / self.sigma_max) ** (1 / max(1, self.levels - 1))
+        for k in range(self.levels):
+            sigma = self.sigma_max * ratio**k
+            for _ in range(self.steps):
+                noise = torch.randn(shape, generator=generator).to(device)
+                u = u + 0.5 * self.step * (denoise(u, sigma) - u) + self.step**0.5 * sigma * noise
+        return u
+
+
+@dataclass(frozen=True)
+class Gaussian:
+    """No refinement: the simulator's own diagonal Gaussian."""
+
+    evaluations = 0
+
+    def __call__(self, denoise: Denoiser, shape: tuple[int, int], generator: torch.Generator, device: torch.device) -> Float[Tensor, "n 3"]:
+        """A sample of u."""
+        return torch.randn(shape, generator=generator).to(device)
+
+
+Sampler = Multistep | Langevin | Gaussian

@@ -1,0 +1,255 @@
+"""Simulation: many systems and replicas at once, streamed to disk, resumable, guarded.
+
+Every frame of a run comes from the last ``history`` positions and a generator whose state is saved
+with each block of frames, so a run that was killed and resumed equals one that was not.
+"""
+
+import dataclasses
+import json
+import shutil
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import h5py
+import numpy as np
+import torch
+import xarray as xr
+from jaxtyping import Float
+from torch import Tensor
+from tqdm.auto import tqdm
+
+from .graph import Batch, batch
+from .paths import atomic
+from .refiner import Sampler
+from .train import Model
+from .windows import CoarseSystem, Windows
+
+BLOCK = 100
+"""ML steps between writes: what a kill can cost."""
+
+
+class MismatchError(ValueError):
+    """A model that was made for something else than what it is asked to simulate."""
+
+
+@dataclass(frozen=True)
+class Guard:
+    """When a replica is stopped: positions that are not finite, or a CG bond longer than ``bond`` times the longest of the start's snippet."""
+
+    bond: float = 4.0
+
+
+def check(model: Model, systems: Sequence[CoarseSystem], time_step: float) -> None:
+    """Raise unless the model was trained for these systems and this step.
+
+    Raises:
+        MismatchError: another time step, level or particle types.
+    """
+    c = model.config
+    if abs(time_step - c.time_step) > 1e-6 * c.time_step:
+        raise MismatchError(f"the model makes steps of {c.time_step:g}, not {time_step:g}; train one for that step (notebook 03)")
+    for s in systems:
+        if s.level != c.level:
+            raise MismatchError(f"{s.name} has {s.level:g} particles per bead, the model was trained with {c.level:g}; coarse-grain at that level")
+        if s.type_name != c.type_name:
+            raise MismatchError(f"{s.name} has particle types {s.type_name}, the model knows {c.type_name}")
+
+
+def start_history(system: CoarseSystem, time_step: float, history: int) -> Float[Tensor, "K B 3"]:
+    """The first ``history`` positions, ``time_step`` apart."""
+    stride = Windows([system], time_step, history).strides[0]
+    return system.position[: stride * (history - 1) + 1 : stride]
+
+
+class Stepper:
+    """One ML step for a batch: predict, then refine. The embedding is computed once."""
+
+    def __init__(self, model: Model, graph: Batch, sampler: Sampler) -> None:
+        self.model, self.graph, self.sampler = model, graph, sampler
+        self.embedding = model.simulator.embedding(graph.fine)
+
+    def __call__(self, history: Float[Tensor, "K n 3"], generator: torch.Generator) -> tuple[Float[Tensor, "n 3"], Float[Tensor, " n"]]:
+        """Next positions, and the expected bead_rg2 at the current ones."""
+        prediction = self.model.simulator(self.graph, history, self.embedding)
+
+        def denoise(u: Tensor, sigma: float) -> Tensor:
+            return self.model.refiner(self.graph, history[-1], prediction, u, torch.full_like(prediction.std, sigma))
+
+        u = self.sampler(denoise, tuple(history.shape[1:]), generator, history.device)
+        return prediction.mean + prediction.std * u, prediction.bead_rg2
+
+
+@torch.inference_mode()
+def simulate(
+    model: Model,
+    systems: Sequence[CoarseSystem],
+    path: Path | str,
+    *,
+    time_step: float,
+    steps: int,
+    replicas: int,
+    sampler: Sampler,
+    seed: int,
+    guard: Guard = Guard(),  # noqa: B008 (frozen)
+    progress: bool = True,
+    device: str = "cpu",
+) -> list[xr.Dataset]:
+    """Simulate ``replicas`` of each system for ``steps`` ML steps from the history of its first frames.
+
+    The start and each step but the last are the frames. Blocks of them wait in
+    ``path + ".partial/"``, from where an interrupted run resumes; a complete run is one NetCDF file
+    with a group per system, which a second call with the same arguments just reads (see :func:`load`).
+    A replica that fails stops there: its later frames are NaN, what was good is kept.
+
+    Raises:
+        MismatchError: the model was made for another step, level or types.
+        ValueError: ``path`` or its leftovers belong to a run with other arguments.
+    """
+    check(model, systems, time_step)
+    path = Path(path)
+    label = json.dumps(
+        {
+            "systems": [s.name for s in systems],
+            "time_step": time_step,
+            "steps": steps,
+            "replicas": replicas,
+            "sampler": {"name": type(sampler).__name__, **dataclasses.asdict(sampler)},
+            "seed": seed,
+            "guard": dataclasses.asdict(guard),
+            "weights": float(sum(p.double().abs().sum() for p in model.parameters())),
+        },
+        sort_keys=True,
+    )
+    if path.exists():
+        result = load(path)
+        if result[0].attrs["run"] != label:
+            raise ValueError(f"{path} holds a run with other arguments; give another path or remove it")
+        return result
+    work = path.with_name(path.name + ".partial")
+    work.mkdir(parents=True, exist_ok=True)
+    if (work / "run.json").exists() and (work / "run.json").read_text() != label:
+        raise ValueError(f"{work} holds an unfinished run with other arguments; give another path or remove it")
+    (work / "run.json").write_text(label)
+    _run(model.to(device), systems, work, steps, replicas, sampler, seed, guard, progress)
+    result = _assemble(work, systems, replicas, time_step, label)
+    save(result, path)
+    shutil.rmtree(work)
+    return result
+
+
+def _run(
+    model: Model, systems: Sequence[CoarseSystem], work: Path, steps: int, replicas: int, sampler: Sampler, seed: int, guard: Guard, progress: bool
+) -> None:
+    device = next(model.parameters()).device
+    c = model.config
+    graph = batch([s.topology for s in systems], replicas)
+    bonds, limit = _bonds(systems, replicas, guard)
+    stepper = Stepper(model, graph.to(device), sampler)
+    generator = torch.Generator().manual_seed(seed)
+    history = torch.cat([start_history(s, c.time_step, c.history).repeat(1, replicas, 1) for s in systems], dim=1)
+    failure = [""] * graph.n_graphs
+    blocks = [(k, min(BLOCK, steps - k * BLOCK)) for k in range(-(-steps // BLOCK))]
+    done = [k for k, _ in blocks if (work / f"{k:05d}.npz").exists()]
+    if done:
+        with np.load(work / f"{done[-1]:05d}.npz") as saved:
+            history, failure = torch.from_numpy(saved["history"]), saved["failure"].tolist()
+            generator.set_state(torch.from_numpy(saved["generator"]))
+    for k, n in tqdm(blocks[len(done) :], unit="block", disable=not progress):
+        positions, sizes = [], []
+        for step in range(k * BLOCK, k * BLOCK + n):
+            positions.append(history[-1].masked_fill(torch.tensor([f != "" for f in failure])[graph.node_graph, None], float("nan")))
+            moved, size = (part.cpu() for part in stepper(history.to(device), generator))
+            sizes.append(size)
+            bad = _bad(moved, graph, bonds, limit)
+            for g, why in bad.items():
+                failure[g] = failure[g] or f"{why} at time {(step + 1) * c.time_step:g}"
+            # A replica that failed stays at its last good positions, so that nothing non-finite enters the networks.
+            stopped = torch.tensor([f != "" for f in failure])[graph.node_graph, None]
+            history = torch.cat([history[1:], torch.where(stopped, history[-1], moved)[None]])
+        with atomic(work / f"{k:05d}.npz") as temporary, open(temporary, "wb") as handle:
+            np.savez(
+                handle,
+                position=torch.stack(positions).numpy(),
+                bead_rg2=torch.stack(sizes).numpy(),
+                history=history.numpy(),
+                generator=generator.get_state().numpy(),
+                failure=np.array(failure, dtype="U100"),
+            )
+
+
+def _bonds(systems: Sequence[CoarseSystem], replicas: int, guard: Guard) -> tuple[Tensor, Tensor]:
+    """CG bonds of all copies (2, n_bonds) as nodes, and the longest that each may become (n_bonds,)."""
+    bonds, limits, node = [], [], 0
+    for s in systems:
+        bond = torch.from_numpy(s.bond).long().T
+        longest = (s.position[:, bond[0]] - s.position[:, bond[1]]).norm(dim=2).amax() if bond.numel() else torch.zeros(())
+        for _ in range(replicas):
+            bonds.append(node + bond)
+            limits.append((guard.bond * longest).expand(bond.shape[1]))
+            node += s.position.shape[1]
+    return torch.cat(bonds, dim=1), torch.cat(limits)
+
+
+def _bad(position: Tensor, graph: Batch, bonds: Tensor, limit: Tensor) -> dict[int, str]:
+    """Copies that just failed, with the reason."""
+    bad: dict[int, str] = {}
+    length = (position[bonds[0]] - position[bonds[1]]).norm(dim=1)
+    if torch.isfinite(position).all() and not (length > limit).any():
+        return bad
+    for node in torch.nonzero(~torch.isfinite(position).all(dim=1)).flatten().tolist():
+        bad[int(graph.node_graph[node])] = "non-finite positions"
+    for b in torch.nonzero(length > limit).flatten().tolist():
+        bad.setdefault(int(graph.node_graph[bonds[0, b]]), f"a CG bond of {float(length[b]):.3g}, above {float(limit[b]):.3g},")
+    return bad
+
+
+def _assemble(work: Path, systems: Sequence[CoarseSystem], replicas: int, time_step: float, label: str) -> list[xr.Dataset]:
+    chunks = [dict(np.load(path)) for path in sorted(work.glob("*.npz"))]
+    position = np.concatenate([c["position"] for c in chunks])
+    size = np.concatenate([c["bead_rg2"] for c in chunks])
+    failure = chunks[-1]["failure"]
+    result, node, graph = [], 0, 0
+    for s in systems:
+        b = s.position.shape[1]
+        nodes = slice(node, node + b * replicas)
+        shape = (len(position), replicas, b)
+        result.append(
+            xr.Dataset(
+                {
+                    "position": (("replica", "frame", "particle", "xyz"), position[:, nodes].reshape(*shape, 3).swapaxes(0, 1)),
+                    "bead_rg2": (("replica", "frame", "particle"), size[:, nodes].reshape(shape).swapaxes(0, 1)),
+                    "mass": ("particle", s.mass),
+                    "bond": (("bond", "end"), s.bond),
+                    "failure": ("replica", failure[graph : graph + replicas].astype(object)),
+                },
+                coords={"time": ("frame", time_step * np.arange(len(position)))},
+                attrs={"system": s.name, "level": s.level, "run": label},
+            )
+        )
+        node, graph = nodes.stop, graph + replicas
+    return result
+
+
+def save(result: Sequence[xr.Dataset], path: Path | str, resolution: float = 0.01) -> Path:
+    """Write a run as one compressed NetCDF file, a group per system; positions become multiples of ``resolution``."""
+    with atomic(path) as temporary:
+        for k, dataset in enumerate(result):
+            packed = {"zlib": True, "shuffle": True, "dtype": "int32", "scale_factor": resolution, "_FillValue": -(2**31)}
+            encoding = {"position": packed, "bead_rg2": packed}
+            dataset.to_netcdf(temporary, mode="a" if k else "w", group=f"{k:04d}", engine="h5netcdf", encoding=encoding)
+    return Path(path)
+
+
+def load(path: Path | str) -> list[xr.Dataset]:
+    """Read a run that :func:`simulate` wrote.
+
+    Raises:
+        ValueError: the file is truncated or not such a run.
+    """
+    try:
+        with h5py.File(path) as file:
+            groups = sorted(file)
+        return [xr.load_dataset(path, group=g, engine="h5netcdf") for g in groups]
+    except (OSError, KeyError, ValueError) as error:
+        raise ValueError(f"{path} is truncated or not a simulation ({error}); simulate again") from error

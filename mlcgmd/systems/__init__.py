@@ -1,0 +1,1 @@
+"""Molecular dynamics of the two model systems, from small frozen specs."""

@@ -1,0 +1,258 @@
+"""Training: loss, Lightning module, EMA, checkpoints, resume, command line.
+
+``python -m mlcgmd.train run.yaml`` runs :func:`train` with the fields of :class:`TrainConfig`; under
+``torchrun`` the same file trains on many GPUs or nodes (DDP).
+"""
+
+import dataclasses
+import json
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytorch_lightning as lightning
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+
+from .paths import atomic
+from .refiner import Refiner
+from .simulator import Simulator, SimulatorConfig
+from .windows import CoarseSystem, Windows
+
+CHECKPOINT_VERSION = 1
+
+
+class CheckpointError(ValueError):
+    """A checkpoint that cannot be loaded."""
+
+
+class Model(nn.Module):
+    """A simulator and its refiner."""
+
+    def __init__(self, config: SimulatorConfig, refiner_layers: int) -> None:
+        super().__init__()
+        self.config = config
+        self.refiner_layers = refiner_layers
+        self.simulator = Simulator(config)
+        self.refiner = Refiner(config, refiner_layers)
+
+    @property
+    def n_parameters(self) -> int:
+        """Number of trained numbers."""
+        return sum(p.numel() for p in self.parameters())
+
+
+def save_model(model: Model, path: Path | str, training: dict[str, Any] | None = None) -> Path:
+    """Write ``path`` (safetensors) with its config, format version and a record of the training in the header; no pickle."""
+    path = Path(path)
+    header = {
+        "version": CHECKPOINT_VERSION,
+        "simulator": dataclasses.asdict(model.config),
+        "refiner_layers": model.refiner_layers,
+        "training": training or {},
+    }
+    with atomic(path) as temporary:
+        save_file({k: v.contiguous().cpu() for k, v in model.state_dict().items()}, temporary, {"mlcgmd": json.dumps(header, sort_keys=True)})
+    with atomic(path.with_suffix(".json")) as temporary:
+        temporary.write_text(json.dumps(header, indent=1, sort_keys=True) + "\n")
+    return path
+
+
+def load_model(path: Path | str, device: str = "cpu") -> Model:
+    """A model that :func:`save_model` wrote, in evaluation mode.
+
+    Raises:
+        FileNotFoundError: no such file.
+        CheckpointError: truncated or corrupted file, another format version, or weights that do not fit the config.
+    """
+    path = Path(path)
+    if not path.exists():
+        raise FileNotFoundError(f"there is no model {path}; train one with notebook 03 or python -m mlcgmd.train")
+    try:
+        weights = load_file(path, device=device)
+        header = json.loads(path.with_suffix(".json").read_text())
+    except (SafetensorError, OSError, json.JSONDecodeError) as error:
+        raise CheckpointError(f"{path} (with its .json) is truncated, corrupted or incomplete: {error}; restore it or train again") from error
+    if header.get("version") != CHECKPOINT_VERSION:
+        raise CheckpointError(f"{path} has checkpoint format {header.get('version')}, this library reads {CHECKPOINT_VERSION}")
+    config = header["simulator"] | {"type_name": tuple(header["simulator"]["type_name"])}
+    model = Model(SimulatorConfig(**config), header["refiner_layers"]).to(device)
+    try:
+        model.load_state_dict(weights)
+    except RuntimeError as error:
+        raise CheckpointError(f"{path}: the weights do not fit the config beside them: {error}") from error
+    return model.eval()
+
+
+@dataclass(frozen=True)
+class TrainConfig:
+    """How a model is trained."""
+
+    time_step: float
+    """One ML step, in the data's time unit."""
+    steps: int
+    """Optimiser steps."""
+    history: int = 1
+    width: int = 64
+    layers: int = 4
+    refiner_layers: int = 3
+    systems_per_batch: int = 8
+    windows_per_system: int = 16
+    learning_rate: float = 2e-3
+    """Peak; linear warm-up over 2 % of the steps, cosine to zero."""
+    weight_decay: float = 1e-4
+    clip: float = 2.0
+    ema: float = 0.999
+    history_noise: tuple[float, float] = (0.01, 0.1)
+    """Noise on the history, log-uniform, in step lengths; one level per window."""
+    seed: int = 0
+    device: str = "cpu"
+    save_every: int = 500
+    """Steps between resumable checkpoints and validations."""
+
+
+class Training(lightning.LightningModule):
+    """Simulator NLL + refiner denoising score matching + bead-size loss, with an exponential moving average of the weights.
+
+    Every random number of step t comes from (seed, t, rank), so a resumed run repeats an uninterrupted one exactly.
+    """
+
+    def __init__(self, model: Model, config: TrainConfig, training: Windows, validation: Windows | None, log: Path) -> None:
+        super().__init__()
+        self.model, self.config, self.log_path = model, config, log
+        self.training_windows, self.validation_windows = training, validation
+        self.ema = torch.optim.swa_utils.AveragedModel(model, multi_avg_fn=torch.optim.swa_utils.get_ema_multi_avg_fn(config.ema))
+        self.sums: dict[str, float] = {}
+
+    def losses(self, model: Model, windows: Windows, stream: Sequence[int], batch: tuple[int, int]) -> dict[str, Tensor]:
+        """The three losses (per bead and component for the last two) on a batch drawn from the random stream."""
+        c, s = self.config, model.simulator
+        rng = np.random.default_rng(list(stream))
+        generator = torch.Generator().manual_seed(int(rng.integers(2**63)))
+        graph, positions, size = (part.to(self.device) for part in windows.draw(rng, *batch))
+        history, target = positions[:-1], positions[-1]
+        low, high = np.log(c.history_noise)
+        level = torch.exp(low + (high - low) * torch.rand(graph.n_graphs, 1, generator=generator)).to(self.device)
+        noise = torch.randn(history.shape, generator=generator).to(self.device)
+        history = history + s.config.step_length * level.index_select(0, graph.node_graph) * noise
+        prediction = s(graph, history)
+        return {
+            "nll": s.negative_log_likelihood(prediction, history, target).mean() / 3,
+            "score": model.refiner.loss(graph, history[-1], prediction, target, generator).mean() / 3,
+            "size": ((prediction.bead_rg2 - size) / s.config.bead_rg2).square().mean(),
+            "mse": ((prediction.mean - target) / s.config.step_length).square().mean().detach(),
+        }
+
+    def training_step(self, *_: Any) -> Tensor:
+        """One optimiser step; the batch depends on the global step alone."""
+        c = self.config
+        losses = self.losses(self.model, self.training_windows, (c.seed, 0, self.global_step, self.global_rank), (c.systems_per_batch, c.windows_per_system))
+        for name, value in losses.items():
+            self.sums[name] = self.sums.get(name, 0.0) + float(value.detach())
+        return losses["nll"] + losses["score"] + losses["size"]
+
+    def on_train_batch_end(self, *_: Any) -> None:
+        """Update the average; every ``save_every`` steps validate and write the curves."""
+        self.ema.update_parameters(self.model)
+        if self.global_step % self.config.save_every == 0 and self.trainer.is_global_zero:
+            row: dict[str, float] = {"step": self.global_step, "time": time.time()}
+            row |= {f"train_{k}": v / self.config.save_every for k, v in self.sums.items()}
+            self.sums = {}
+            if self.validation_windows is not None:
+                row |= {f"validation_{k}": v for k, v in self.validate_now().items()}
+            with open(self.log_path, "a") as handle:
+                handle.write(json.dumps(row) + "\n")
+
+    @torch.no_grad()
+    def validate_now(self, batches: int = 4) -> dict[str, float]:
+        """Losses of the averaged model on fixed validation windows."""
+        assert self.validation_windows is not None
+        n = len(self.validation_windows.systems)
+        rows = [self.losses(self.ema.module, self.validation_windows, (self.config.seed, 1, k), (n, 64)) for k in range(batches)]
+        return {k: float(np.mean([float(r[k]) for r in rows])) for k in rows[0]}
+
+    def configure_optimizers(self) -> Any:
+        """AdamW with warm-up and cosine decay to zero."""
+        c = self.config
+        optimizer = torch.optim.AdamW(self.model.parameters(), lr=c.learning_rate, weight_decay=c.weight_decay)
+        warm = max(1, c.steps // 50)
+        schedule = torch.optim.lr_scheduler.LambdaLR(
+            optimizer, lambda t: min((t + 1) / warm, 0.5 * (1 + float(np.cos(np.pi * min(1.0, t / c.steps)))))
+        )
+        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+
+
+def build_model(training: Windows, config: TrainConfig) -> Model:
+    """An untrained model with the normalisation of the training windows."""
+    first = training.systems[0]
+    for s in training.systems:
+        if (s.type_name, s.level) != (first.type_name, first.level):
+            raise ValueError(f"{s.name} has types {s.type_name} at level {s.level:g}, {first.name} has {first.type_name} at level {first.level:g}")
+    torch.manual_seed(config.seed)
+    return Model(
+        SimulatorConfig(
+            time_step=config.time_step,
+            level=first.level,
+            type_name=first.type_name,
+            history=config.history,
+            width=config.width,
+            layers=config.layers,
+            pair_length=training.pair_length(),
+            step_length=training.step_length(),
+            bead_mass=float(torch.cat([s.topology.bead_mass for s in training.systems]).mean()),
+            bead_rg2=float(torch.cat([s.bead_rg2.mean(dim=0) for s in training.systems]).mean()) or 1.0,
+        ),
+        config.refiner_layers,
+    )
+
+
+def train(
+    systems: Sequence[CoarseSystem], validation: Sequence[CoarseSystem], config: TrainConfig, folder: Path | str, progress: bool = True
+) -> tuple[Model, pd.DataFrame]:
+    """Train a model; resume if ``folder`` holds an interrupted run of the same config.
+
+    Returns the model with averaged weights and the curves (one row every ``save_every`` steps);
+    ``folder`` gets ``last.ckpt`` (to resume) and ``curves.jsonl``.
+
+    Raises:
+        ValueError: systems of different levels or types, or ``folder`` holds a run of another config.
+    """
+    folder = Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    label = folder / "config.json"
+    text = json.dumps(dataclasses.asdict(config) | {"systems": [s.name for s in systems]}, sort_keys=True)
+    if label.exists() and label.read_text() != text:
+        raise ValueError(f"{folder} holds a run of another config; give another folder or remove it")
+    label.write_text(text)
+    windows = Windows(systems, config.time_step, config.history)
+    held_out = Windows(validation, config.time_step, config.history) if validation else None
+    model = build_model(windows, config)
+    curves = folder / "curves.jsonl"
+    module = Training(model, config, windows, held_out, curves)
+    trainer = lightning.Trainer(
+        max_steps=config.steps,
+        max_epochs=-1,
+        accelerator="cpu" if config.device == "cpu" else "gpu",
+        devices="auto" if config.device != "cpu" else 1,
+        gradient_clip_val=config.clip,
+        logger=False,
+        enable_model_summary=False,
+        enable_progress_bar=progress,
+        default_root_dir=folder,
+        callbacks=[lightning.callbacks.ModelCheckpoint(folder, save_last=True, save_top_k=0, every_n_train_steps=config.save_every)],
+    )
+    last = folder / "last.ckpt"
+    if last.exists() and curves.exists():
+        done = torch.load(last, map_location="cpu", weights_only=True)["global_step"]
+        kept = [line for line in curves.read_text().splitlines() if json.loads(line)["step"] <= done]
+        curves.write_text("".join(f"{line}\n" for line in kept))
+    loader = torch.utils.data.DataLoader(range(config.steps), batch_size=None)
+    trainer.fit(module, loader, ckpt_path=last if last.exists() else None, weights_only=True)
+    return module.ema.module.cpu().eval(), pd.read_json(curves, lines=True)

@@ -1,0 +1,117 @@
+"""Training windows, drawn from coarse-grained trajectories that stay in memory.
+
+A batch holds a few systems with many windows of each (system-major): METIS ran once per system, and
+the fine-graph embedding is computed once per system and batch.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+import xarray as xr
+from jaxtyping import Float
+from torch import Tensor
+
+from . import trajectory
+from .graph import Batch, Topology, batch, topology
+from .mapping import coarse_grain
+
+
+@dataclass(frozen=True)
+class CoarseSystem:
+    """A coarse-grained trajectory in memory, with its topology.
+
+    Attributes:
+        name: of the system.
+        topology: static graphs.
+        position: bead positions (F, B, 3).
+        bead_rg2: squared radius of gyration (F, B) of the particles in each bead.
+        frame_interval: time between frames.
+        type_name: the particle types of the fine system.
+        level: particles per bead.
+        bond: CG bonds (n_bonds, 2).
+    """
+
+    name: str
+    topology: Topology
+    position: Float[Tensor, "F B 3"]
+    bead_rg2: Float[Tensor, "F B"]
+    frame_interval: float
+    type_name: tuple[str, ...]
+    level: float
+    bond: np.ndarray
+
+    @property
+    def mass(self) -> np.ndarray:
+        """Bead masses (B,)."""
+        return self.topology.bead_mass.numpy()
+
+
+def prepare(fine: xr.Dataset, level: float) -> CoarseSystem:
+    """Coarse-grain a trajectory once, for training or as the start of a simulation."""
+    mapping = coarse_grain(fine, level)
+    coarse = mapping.apply(fine)
+    return CoarseSystem(
+        name=fine.attrs["system"],
+        topology=topology(fine, mapping),
+        position=torch.from_numpy(coarse.position.values.copy()),
+        bead_rg2=torch.from_numpy(coarse.bead_rg2.values.copy()),
+        frame_interval=trajectory.frame_interval(fine),
+        type_name=tuple(fine.type_name.values.tolist()),
+        level=float(level),
+        bond=mapping.bond.copy(),
+    )
+
+
+class Windows:
+    """Windows of ``history`` + 1 positions, ``time_step`` apart.
+
+    Raises:
+        trajectory.TrajectoryError: ``time_step`` is not a multiple of a frame interval, or a trajectory is shorter than one window.
+    """
+
+    def __init__(self, systems: Sequence[CoarseSystem], time_step: float, history: int) -> None:
+        self.systems = list(systems)
+        self.history = history
+        self.strides = []
+        for s in self.systems:
+            stride = round(time_step / s.frame_interval)
+            if stride < 1 or abs(stride * s.frame_interval - time_step) > 1e-3 * s.frame_interval:
+                raise trajectory.TrajectoryError(f"{s.name}: a time step of {time_step:g} is not a multiple of the frame interval {s.frame_interval:g}")
+            if len(s.position) <= stride * history:
+                raise trajectory.TrajectoryError(
+                    f"{s.name}: {len(s.position)} frames are too few for one window of {stride * history + 1}; use a longer trajectory or a shorter time step"
+                )
+            self.strides.append(stride)
+
+    def draw(
+        self, rng: np.random.Generator, n_systems: int, n_windows: int
+    ) -> tuple[Batch, Float[Tensor, "K_plus_1 n 3"], Float[Tensor, " n"]]:
+        """A random batch: graph, positions x(t-K+1) .. x(t+1), and bead_rg2 at t.
+
+        Half of the windows are read backwards: the positions of a system in equilibrium are as likely
+        forwards as backwards in time, so this doubles the data and teaches detailed balance.
+        """
+        chosen = rng.choice(len(self.systems), size=min(n_systems, len(self.systems)), replace=False)
+        positions, sizes = [], []
+        for k in chosen:
+            system, stride = self.systems[k], self.strides[k]
+            first = rng.integers(0, len(system.position) - stride * self.history, size=n_windows)
+            frames = first[None] + stride * np.arange(self.history + 1)[:, None]
+            backwards = rng.random(n_windows) < 0.5
+            frames = np.where(backwards, frames[::-1], frames)
+            positions.append(system.position[frames].flatten(1, 2))
+            sizes.append(system.bead_rg2[frames[-2]].flatten())
+        graph = batch([self.systems[k].topology for k in chosen], n_windows)
+        return graph, torch.cat(positions, dim=1), torch.cat(sizes)
+
+    def step_length(self) -> float:
+        """Root mean square of a displacement component over one step."""
+        squares = [(s.position[k:] - s.position[:-k]).square().mean() for s, k in zip(self.systems, self.strides, strict=True)]
+        return float(torch.stack(squares).mean().sqrt())
+
+    def pair_length(self) -> float:
+        """Root mean square length of a CG bond."""
+        squares = [(s.position[:, s.bond[:, 0]] - s.position[:, s.bond[:, 1]]).square().sum(dim=2).mean() for s in self.systems if len(s.bond)]
+        return float(torch.stack(squares).mean().sqrt()) if squares else 1.0
