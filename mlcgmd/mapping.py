@@ -144,6 +144,8 @@ def _partition(graph: csr_array, k: int, where: str) -> np.ndarray:
         raise MappingError(f"{where} is disconnected; is a bond missing?")
     if k == 1:
         return np.zeros(n, np.int64)
+    if k == n:
+        return np.arange(n)
     adjacency = pymetis.CSRAdjacency(graph.indptr.tolist(), graph.indices.tolist())
     _, parts = pymetis.part_graph(k, adjacency=adjacency, recursive=True, options=pymetis.Options(seed=0))
     parts = np.asarray(parts)

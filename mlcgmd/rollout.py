@@ -91,13 +91,14 @@ def simulate(
     replicas: int,
     sampler: Sampler,
     seed: int,
+    keep: int = 1,
     guard: Guard = Guard(),  # noqa: B008 (frozen)
     progress: bool = True,
     device: str = "cpu",
 ) -> list[xr.Dataset]:
     """Simulate ``replicas`` of each system for ``steps`` ML steps from the history of its first frames.
 
-    The start and each step but the last are the frames. Blocks of them wait in
+    The start and each step but the last are the frames, of which one in ``keep`` is kept. Blocks of them wait in
     ``path + ".partial/"``, from where an interrupted run resumes; a complete run is one NetCDF file
     with a group per system, which a second call with the same arguments just reads (see :func:`load`).
     A replica that fails stops there: its later frames are NaN, what was good is kept.
@@ -116,6 +117,7 @@ def simulate(
             "replicas": replicas,
             "sampler": {"name": type(sampler).__name__, **dataclasses.asdict(sampler)},
             "seed": seed,
+            "keep": keep,
             "guard": dataclasses.asdict(guard),
             "weights": float(sum(p.double().abs().sum() for p in model.parameters())),
         },
@@ -131,15 +133,24 @@ def simulate(
     if (work / "run.json").exists() and (work / "run.json").read_text() != label:
         raise ValueError(f"{work} holds an unfinished run with other arguments; give another path or remove it")
     (work / "run.json").write_text(label)
-    _run(model.to(device), systems, work, steps, replicas, sampler, seed, guard, progress)
-    result = _assemble(work, systems, replicas, time_step, label)
+    _run(model.to(device), systems, work, steps, keep, replicas, sampler, seed, guard, progress)
+    result = _assemble(work, systems, replicas, keep * time_step, label)
     save(result, path)
     shutil.rmtree(work)
     return result
 
 
 def _run(
-    model: Model, systems: Sequence[CoarseSystem], work: Path, steps: int, replicas: int, sampler: Sampler, seed: int, guard: Guard, progress: bool
+    model: Model,
+    systems: Sequence[CoarseSystem],
+    work: Path,
+    steps: int,
+    keep: int,
+    replicas: int,
+    sampler: Sampler,
+    seed: int,
+    guard: Guard,
+    progress: bool,
 ) -> None:
     device = next(model.parameters()).device
     c = model.config
@@ -158,9 +169,11 @@ def _run(
     for k, n in tqdm(blocks[len(done) :], unit="block", disable=not progress):
         positions, sizes = [], []
         for step in range(k * BLOCK, k * BLOCK + n):
-            positions.append(history[-1].masked_fill(torch.tensor([f != "" for f in failure])[graph.node_graph, None], float("nan")))
+            stopped = torch.tensor([f != "" for f in failure])[graph.node_graph, None]
             moved, size = (part.cpu() for part in stepper(history.to(device), generator))
-            sizes.append(size)
+            if step % keep == 0:
+                positions.append(history[-1].masked_fill(stopped, float("nan")))
+                sizes.append(size.masked_fill(stopped[:, 0], float("nan")))
             bad = _bad(moved, graph, bonds, limit)
             for g, why in bad.items():
                 failure[g] = failure[g] or f"{why} at time {(step + 1) * c.time_step:g}"
@@ -170,8 +183,8 @@ def _run(
         with atomic(work / f"{k:05d}.npz") as temporary, open(temporary, "wb") as handle:
             np.savez(
                 handle,
-                position=torch.stack(positions).numpy(),
-                bead_rg2=torch.stack(sizes).numpy(),
+                position=np.array([p.numpy() for p in positions], np.float32).reshape(len(positions), len(graph.node_source), 3),
+                bead_rg2=np.array([s.numpy() for s in sizes], np.float32).reshape(len(sizes), len(graph.node_source)),
                 history=history.numpy(),
                 generator=generator.get_state().numpy(),
                 failure=np.array(failure, dtype="U100"),
@@ -204,7 +217,7 @@ def _bad(position: Tensor, graph: Batch, bonds: Tensor, limit: Tensor) -> dict[i
     return bad
 
 
-def _assemble(work: Path, systems: Sequence[CoarseSystem], replicas: int, time_step: float, label: str) -> list[xr.Dataset]:
+def _assemble(work: Path, systems: Sequence[CoarseSystem], replicas: int, interval: float, label: str) -> list[xr.Dataset]:
     chunks = [dict(np.load(path)) for path in sorted(work.glob("*.npz"))]
     position = np.concatenate([c["position"] for c in chunks])
     size = np.concatenate([c["bead_rg2"] for c in chunks])
@@ -223,7 +236,7 @@ def _assemble(work: Path, systems: Sequence[CoarseSystem], replicas: int, time_s
                     "bond": (("bond", "end"), s.bond),
                     "failure": ("replica", failure[graph : graph + replicas].astype(object)),
                 },
-                coords={"time": ("frame", time_step * np.arange(len(position)))},
+                coords={"time": ("frame", interval * np.arange(len(position)))},
                 attrs={"system": s.name, "level": s.level, "run": label},
             )
         )

@@ -27,6 +27,8 @@ from .simulator import Simulator, SimulatorConfig
 from .windows import CoarseSystem, Windows
 
 CHECKPOINT_VERSION = 1
+LAST, CURVES = "last.ckpt", "curves.jsonl"
+"""In the folder of a run: the state to resume from, and one row of losses every ``save_every`` steps."""
 
 
 class CheckpointError(ValueError):
@@ -124,12 +126,13 @@ class Training(lightning.LightningModule):
     Every random number of step t comes from (seed, t, rank), so a resumed run repeats an uninterrupted one exactly.
     """
 
-    def __init__(self, model: Model, config: TrainConfig, training: Windows, validation: Windows | None, log: Path) -> None:
+    def __init__(self, model: Model, config: TrainConfig, training: Windows, validation: Windows | None, folder: Path) -> None:
         super().__init__()
-        self.model, self.config, self.log_path = model, config, log
+        self.model, self.config, self.folder = model, config, folder
         self.training_windows, self.validation_windows = training, validation
         self.ema = torch.optim.swa_utils.AveragedModel(model, multi_avg_fn=torch.optim.swa_utils.get_ema_multi_avg_fn(config.ema))
         self.sums: dict[str, float] = {}
+        self.last_row = 0
 
     def losses(self, model: Model, windows: Windows, stream: Sequence[int], batch: tuple[int, int]) -> dict[str, Tensor]:
         """The three losses (per bead and component for the last two) on a batch drawn from the random stream."""
@@ -159,16 +162,25 @@ class Training(lightning.LightningModule):
         return losses["nll"] + losses["score"] + losses["size"]
 
     def on_train_batch_end(self, *_: Any) -> None:
-        """Update the average; every ``save_every`` steps validate and write the curves."""
+        """Update the average; every ``save_every`` steps and at the end validate, write the curves, then save."""
         self.ema.update_parameters(self.model)
-        if self.global_step % self.config.save_every == 0 and self.trainer.is_global_zero:
-            row: dict[str, float] = {"step": self.global_step, "time": time.time()}
-            row |= {f"train_{k}": v / self.config.save_every for k, v in self.sums.items()}
-            self.sums = {}
-            if self.validation_windows is not None:
-                row |= {f"validation_{k}": v for k, v in self.validate_now().items()}
-            with open(self.log_path, "a") as handle:
+        c, step = self.config, self.global_step
+        if step % c.save_every and step != c.steps:
+            return
+        row: dict[str, float] = {"step": step, "time": time.time()}
+        row |= {f"train_{k}": v / (step - self.last_row) for k, v in self.sums.items()}
+        self.sums, self.last_row = {}, step
+        if self.validation_windows is not None:
+            row |= {f"validation_{k}": v for k, v in self.validate_now().items()}
+        if self.trainer.is_global_zero:
+            with open(self.folder / CURVES, "a") as handle:
                 handle.write(json.dumps(row) + "\n")
+        with atomic(self.folder / LAST) as temporary:
+            self.trainer.save_checkpoint(temporary)
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Continue the means of the curves where they were cut."""
+        self.last_row = checkpoint["global_step"]
 
     @torch.no_grad()
     def validate_now(self, batches: int = 4) -> dict[str, float]:
@@ -234,8 +246,7 @@ def train(
     windows = Windows(systems, config.time_step, config.history)
     held_out = Windows(validation, config.time_step, config.history) if validation else None
     model = build_model(windows, config)
-    curves = folder / "curves.jsonl"
-    module = Training(model, config, windows, held_out, curves)
+    module = Training(model, config, windows, held_out, folder)
     trainer = lightning.Trainer(
         max_steps=config.steps,
         max_epochs=-1,
@@ -243,16 +254,19 @@ def train(
         devices="auto" if config.device != "cpu" else 1,
         gradient_clip_val=config.clip,
         logger=False,
+        enable_checkpointing=False,
         enable_model_summary=False,
         enable_progress_bar=progress,
         default_root_dir=folder,
-        callbacks=[lightning.callbacks.ModelCheckpoint(folder, save_last=True, save_top_k=0, every_n_train_steps=config.save_every)],
     )
-    last = folder / "last.ckpt"
-    if last.exists() and curves.exists():
+    last, curves = folder / LAST, folder / CURVES
+    if last.exists():
+        # Rows after the last checkpoint will be made again.
         done = torch.load(last, map_location="cpu", weights_only=True)["global_step"]
         kept = [line for line in curves.read_text().splitlines() if json.loads(line)["step"] <= done]
         curves.write_text("".join(f"{line}\n" for line in kept))
-    loader = torch.utils.data.DataLoader(range(config.steps), batch_size=None)
+    else:
+        curves.unlink(missing_ok=True)
+    loader = torch.utils.data.DataLoader(range(config.steps), batch_size=None)  # type: ignore[arg-type]
     trainer.fit(module, loader, ckpt_path=last if last.exists() else None, weights_only=True)
     return module.ema.module.cpu().eval(), pd.read_json(curves, lines=True)

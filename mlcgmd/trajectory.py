@@ -145,8 +145,9 @@ def validate(trajectory: xr.Dataset) -> xr.Dataset:
         known = trajectory.type_name.values.tolist()
         refuse(f"particle {unknown[0]} has unknown type {kinds[unknown[0]]}; the types are 0 to {len(known) - 1}: {known}")
     mass = trajectory.mass.values
-    if not (np.isfinite(mass) & (mass > 0)).all():
-        refuse(f"the mass of particle {np.flatnonzero(~(mass > 0))[0]} is not positive")
+    heavy = np.isfinite(mass) & (mass > 0)
+    if not heavy.all():
+        refuse(f"the mass of particle {np.flatnonzero(~heavy)[0]} is not a positive number")
     bond, molecule = trajectory.bond.values, trajectory.molecule.values
     _check_bonds(bond, n)
     components = molecules_from_bonds(bond, n)

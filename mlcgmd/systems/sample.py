@@ -30,15 +30,22 @@ SEGMENT = 100
 class Spec(Protocol):
     """What :func:`sample` needs of a system's spec (a frozen dataclass)."""
 
-    name: str
-    seed: int
-    length: float
-    frame_interval: float
-    equilibration: float
-    time_step: float
-    units: str
-    type_name: list[str]
-
+    @property
+    def name(self) -> str: ...
+    @property
+    def seed(self) -> int: ...
+    @property
+    def length(self) -> float: ...
+    @property
+    def frame_interval(self) -> float: ...
+    @property
+    def equilibration(self) -> float: ...
+    @property
+    def time_step(self) -> float: ...
+    @property
+    def units(self) -> str: ...
+    @property
+    def type_name(self) -> list[str]: ...
     def topology(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]: ...
     def openmm_system(self) -> openmm.System: ...
     def integrator(self) -> openmm.Integrator: ...
@@ -85,14 +92,18 @@ def _segment(spec: Spec, k: int, frames: int, position: np.ndarray, velocity: np
     steps = _steps(spec, spec.frame_interval)
     out: dict[str, list] = {"position": [], "kinetic_energy": [], "potential_energy": []}
     for frame in range(frames):
-        context.getIntegrator().step(steps)
-        state = context.getState(getPositions=True, getEnergy=True)
-        values = state.getPositions(asNumpy=True)._value
-        if not np.isfinite(values).all():
+        try:
+            context.getIntegrator().step(steps)
+            state = context.getState(getPositions=True, getEnergy=True)
+            with np.errstate(over="raise"):
+                values = state.getPositions(asNumpy=True)._value.astype(np.float32)
+            if not np.isfinite(values).all():
+                raise FloatingPointError("a position is not finite")
+        except (FloatingPointError, openmm.OpenMMException) as error:
             raise FloatingPointError(
                 f"{spec.name}: MD blew up in segment {k}, frame {frame}; use a shorter time_step than {spec.time_step:g}"
-            )
-        out["position"].append(values.astype(np.float32))
+            ) from error
+        out["position"].append(values)
         out["kinetic_energy"].append(state.getKineticEnergy()._value)
         out["potential_energy"].append(state.getPotentialEnergy()._value)
     last = dict(zip(("last_position", "last_velocity"), _phase_space(context), strict=True))

@@ -1,0 +1,41 @@
+PYTHON ?= python3.11
+VENV ?= .venv
+SCALE ?= laptop
+FROM ?=
+
+# One thread per process: MD and Snakemake start one process per core; training sets its own number.
+export OMP_NUM_THREADS ?= 1
+export PATH := $(abspath $(VENV))/bin:$(PATH)
+INSTALLED := $(VENV)/.installed
+
+.DEFAULT_GOAL := help
+.PHONY: help book test reproduce lint clean
+
+help: ## this list
+	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /\1\t/' | expand -t 12
+
+$(INSTALLED): requirements.lock pyproject.toml
+	$(PYTHON) -c 'import sys; v = sys.version_info[:2]; sys.exit(v != (3, 11) and f"Python 3.11 is needed, not {v}: make PYTHON=...")'
+	test -x $(VENV)/bin/python || $(PYTHON) -m venv $(VENV)
+	$(VENV)/bin/python -m pip install --quiet --no-deps -r requirements.lock
+	$(VENV)/bin/python -m pip install --quiet --no-deps -e .
+	$(VENV)/bin/python -m pip check
+	touch $@
+
+book: $(INSTALLED) ## build the book from the executed notebooks into _build/html
+	jupyter-book build -W -n --keep-going book/
+
+test: $(INSTALLED) ## unit tests, and the notebooks rerun and compared (nbval)
+	python -m pytest --nbval --nbval-current-env
+
+reproduce: $(INSTALLED) ## run the notebooks: SCALE=smoke|laptop|gpu|paper, FROM=md runs the MD too; resumes
+	snakemake --cores all --rerun-incomplete --config scale=$(SCALE) $(if $(FROM),from=$(FROM))
+	$(if $(filter laptop gpu,$(SCALE)),$(MAKE) book)
+
+lint: $(INSTALLED) ## ruff and mypy
+	ruff check .
+	ruff format --check .
+	mypy
+
+clean: ## remove everything that the targets above make, but for data and trained models
+	rm -rf $(VENV) _build .snakemake runs/smoke runs/done .pytest_cache .mypy_cache .ruff_cache

@@ -1,0 +1,108 @@
+"""Tables that the build makes from the project itself, so that no number in them is typed.
+
+``{generated-table}`` takes one argument: ``packages`` (the dependencies in pyproject.toml and their installed
+versions), ``notebooks`` (how long papermill took to run each committed notebook), ``datasets`` (the named sets)
+or ``bead-types`` (the chain's bead types).
+"""
+
+import json
+import tomllib
+from collections.abc import Callable
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from platform import python_version
+from typing import Any
+
+from docutils import nodes
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+from sphinx.application import Sphinx
+from sphinx.util.docutils import SphinxDirective
+
+Table = tuple[list[str], list[list[str]]]
+"""Header and rows."""
+
+
+def packages(root: Path) -> Table:
+    """Python and each dependency, with the installed version."""
+    project = tomllib.loads((root / "pyproject.toml").read_text())["project"]
+    groups = project["optional-dependencies"]
+    lines = [*project["dependencies"], *(line for name in sorted(groups) for line in groups[name])]
+    names = {canonicalize_name(Requirement(line).name) for line in lines} - {canonicalize_name(project["name"])}
+    rows = [["Python", python_version()]]
+    for name in sorted(names):
+        try:
+            rows.append([name, version(name)])
+        except PackageNotFoundError:
+            rows.append([name, "not installed"])
+    return ["package", "version"], rows
+
+
+def notebooks(root: Path) -> Table:
+    """Run time and end of the last run of each notebook, from the metadata that papermill leaves in it."""
+    rows = []
+    for path in sorted((root / "notebooks").glob("*.ipynb")):
+        run = json.loads(path.read_text()).get("metadata", {}).get("papermill", {})
+        duration, end = run.get("duration"), run.get("end_time")
+        rows.append([path.stem, f"{duration:.0f}" if duration else "not recorded", end[:10] if end else "not recorded"])
+    return ["notebook", "run time (s)", "last run"], rows
+
+
+def datasets(root: Path) -> Table:
+    """Chains, lengths and frame intervals of the named chain sets, from :mod:`mlcgmd.datasets`."""
+    from mlcgmd.datasets import DATASETS, SPLITS
+
+    rows = []
+    for name, chains in DATASETS.items():
+        for s, split in enumerate(SPLITS):
+            rows.append(
+                [name, split, str(chains.chains[s]), str(chains.n_units), f"{chains.length[s]:,.0f}", f"{chains.frame_interval[s]:g}"]
+            )
+    return ["set", "split", "chains", "units per chain", "length (tau)", "frame interval (tau)"], rows
+
+
+def bead_types(root: Path) -> Table:
+    """The chain's bead types: well depth and the constitutional units they occur in, from :mod:`mlcgmd.systems.chain`."""
+    from mlcgmd.systems.chain import EPSILON, TYPE_NAME, UNITS
+
+    rows = [[name, f"{EPSILON[name]:.2f}", ", ".join(unit for unit, kinds in UNITS.items() if name in kinds)] for name in TYPE_NAME]
+    return ["bead type", "well depth (kT)", "units it occurs in"], rows
+
+
+TABLES: dict[str, Callable[[Path], Table]] = {"packages": packages, "notebooks": notebooks, "datasets": datasets, "bead-types": bead_types}
+
+
+class GeneratedTable(SphinxDirective):
+    """``{generated-table} NAME``: see the module."""
+
+    required_arguments = 1
+
+    def run(self) -> list[nodes.Node]:
+        """The table's node."""
+        name = self.arguments[0]
+        if name not in TABLES:
+            raise self.error(f"there is no generated table {name!r}; the tables are {sorted(TABLES)}")
+        # The sources of these tables are not documents: read the page again at each build.
+        self.env.note_reread()
+        header, rows = TABLES[name](Path(self.env.srcdir).parent)
+        return [_table(header, rows)]
+
+
+def _table(header: list[str], rows: list[list[str]]) -> nodes.table:
+    group = nodes.tgroup(cols=len(header))
+    group += [nodes.colspec(colwidth=1) for _ in header]
+    head, body = nodes.thead(), nodes.tbody()
+    head += _row(header)
+    body += [_row(row) for row in rows]
+    group += [head, body]
+    return nodes.table("", group, classes=["generated-table"])
+
+
+def _row(cells: list[str]) -> nodes.row:
+    return nodes.row("", *(nodes.entry("", nodes.paragraph(text=cell)) for cell in cells))
+
+
+def setup(app: Sphinx) -> dict[str, Any]:
+    """Register the directive."""
+    app.add_directive("generated-table", GeneratedTable)
+    return {"parallel_read_safe": True, "parallel_write_safe": True}

@@ -1,0 +1,127 @@
+"""Compare a simulation with MD, chain by chain, and sum up over chains."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+import xarray as xr
+
+from . import observables, statistics
+from .windows import CoarseSystem
+
+CONTACT = 1.5
+"""Two beads are in contact below this multiple of the mean CG bond length."""
+
+
+@dataclass(frozen=True)
+class Sample:
+    """Conformations of one chain: R replicas of F frames, ``interval`` apart.
+
+    Attributes:
+        position: bead positions (R, F, B, 3).
+        bead_rg2: squared radius of gyration (R, F, B) of the particles in each bead.
+    """
+
+    name: str
+    position: np.ndarray
+    bead_rg2: np.ndarray
+    mass: np.ndarray
+    bond: np.ndarray
+    interval: float
+
+    @property
+    def frames(self) -> np.ndarray:
+        """All conformations (R * F, B, 3)."""
+        return self.position.reshape(-1, *self.position.shape[2:])
+
+    def rg2(self) -> np.ndarray:
+        """Squared radius of gyration (R, F) of the beads."""
+        return observables.radius_of_gyration_squared(self.frames, self.mass).reshape(self.position.shape[:2])
+
+    def rg2_particle(self) -> np.ndarray:
+        """Squared radius of gyration (R, F) of the particles: that of the beads plus what is inside them."""
+        return self.rg2() + (self.bead_rg2 * self.mass).sum(axis=2) / self.mass.sum()
+
+    def bonds(self) -> np.ndarray:
+        """CG bond lengths (R * F, n_bonds)."""
+        return observables.bond_lengths(self.frames, self.bond)
+
+    def contacts(self, cutoff: float) -> np.ndarray:
+        """Contact map (B, B)."""
+        return observables.contact_map(self.frames, cutoff)
+
+
+def of_md(system: CoarseSystem, frames: slice = slice(None)) -> Sample:
+    """MD as a sample of one replica."""
+    return Sample(
+        system.name, system.position[frames].numpy()[None], system.bead_rg2[frames].numpy()[None], system.mass, system.bond, system.frame_interval
+    )
+
+
+def of_simulation(run: xr.Dataset, discard: float) -> Sample | None:
+    """The replicas of a simulation that never failed, without their first ``discard`` time units; None if all failed."""
+    good = run.isel(replica=np.flatnonzero(run.failure.values == ""), frame=slice(int(np.searchsorted(run.time, discard)), None))
+    if not good.sizes["replica"]:
+        return None
+    interval = float(run.time[1] - run.time[0])
+    return Sample(run.attrs["system"], good.position.values, good.bead_rg2.values, run.mass.values, run.bond.values, interval)
+
+
+def compare(md: Sample, model: Sample) -> dict[str, float]:
+    """Scores of one chain: means and distribution of Rg^2 at both levels, CG bonds, contacts, relaxation; MD's own errors beside them.
+
+    EMDs are relative to MD's mean. Relaxation times are NaN where a series is too short for one.
+    """
+    a, b = md.rg2(), model.rg2()
+    fine_a, fine_b = md.rg2_particle(), model.rg2_particle()
+    bond_a, bond_b = md.bonds(), model.bonds()
+    cutoff = CONTACT * float(bond_a.mean())
+    scores = {
+        "rg2_md": a.mean(),
+        "rg2_md_error": _or_nan(lambda: statistics.standard_error(a[0])),
+        "rg2": b.mean(),
+        "rg2_error": _or_nan(lambda: statistics.standard_error(b)),
+        "rg2_emd": statistics.emd(a.ravel(), b.ravel()) / a.mean(),
+        "rg2_emd_md": statistics.emd_halves(a[0]) / a.mean(),
+        "rg2_particle_md": fine_a.mean(),
+        "rg2_particle": fine_b.mean(),
+        "bond_emd": statistics.emd(bond_a.ravel(), bond_b.ravel()) / bond_a.mean(),
+        "contact_correlation": observables.contact_correlation(md.contacts(cutoff), model.contacts(cutoff), md.bond),
+    }
+    for key, values, interval in (("md", a[0], md.interval), ("model", b, model.interval)):
+        time = _or_nan(lambda v=values, i=interval: statistics.relaxation_time(v, i))  # type: ignore[misc]
+        value, error = time if isinstance(time, statistics.Estimate) else (np.nan, np.nan)
+        scores |= {f"relaxation_{key}": value, f"relaxation_{key}_error": error}
+    return {name: float(value) for name, value in scores.items()}
+
+
+def _or_nan(function):  # type: ignore[no-untyped-def]
+    try:
+        return function()
+    except statistics.TooShortError:
+        return np.nan
+
+
+def compare_all(systems: Sequence[CoarseSystem], runs: Sequence[xr.Dataset], discard: float) -> pd.DataFrame:
+    """:func:`compare` for each chain with its simulation; a row per chain, with the number of replicas that failed."""
+    rows = []
+    for system, run in zip(systems, runs, strict=True):
+        model = of_simulation(run, discard)
+        row: dict[str, float | str] = {"chain": system.name, "failed": int((run.failure.values != "").sum())}
+        rows.append(row | (compare(of_md(system), model) if model else {}))
+    return pd.DataFrame(rows)
+
+
+def summary(scores: pd.DataFrame) -> dict[str, float]:
+    """The headline numbers of a table of :func:`compare_all`."""
+    relative = scores.rg2 / scores.rg2_md - 1
+    ratio = np.log2(scores.relaxation_model / scores.relaxation_md)
+    return {
+        "rg2.bias": float(relative.mean()),
+        "rg2.r2": statistics.r2(scores.rg2_md, scores.rg2),
+        "rg2.emd_over_md": float(scores.rg2_emd.mean() / scores.rg2_emd_md.mean()),
+        "bond.emd": float(scores.bond_emd.mean()),
+        "relaxation.abs_log2": float(ratio.abs().median()),
+        "contact.correlation": float(scores.contact_correlation.mean()),
+    }

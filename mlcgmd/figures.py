@@ -1,0 +1,184 @@
+"""Every figure as a function data -> Figure, and how figures are saved."""
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import matplotlib as mpl
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+import seaborn as sns
+from matplotlib.figure import Figure
+
+from . import observables, statistics
+from .evaluation import CONTACT, Sample
+from .paths import FIGURES, ROOT, atomic
+
+MD, MODEL, OTHER, FOURTH = (sns.color_palette("colorblind")[k] for k in (7, 0, 1, 2))
+"""Colours of MD, the refined model, what it is compared with, and one more."""
+WIDTH = 7.0
+"""Inches, the width of the book's text."""
+
+
+def style() -> None:
+    """One look for all figures: white cards that read in light and dark, and the same bytes on each run."""
+    sns.set_theme(style="ticks", palette="colorblind", font_scale=0.85)
+    mpl.rcParams.update({"figure.dpi": 110, "savefig.dpi": 160, "figure.facecolor": "white", "svg.hashsalt": "mlcgmd", "figure.constrained_layout.use": True})
+
+
+def save(figure: Figure, name: str, *, notebook: str, parameters: Mapping[str, Any], inputs: Sequence[Path], folder: Path = FIGURES) -> None:
+    """Write ``name``.svg, .png and .json: the notebook, its parameters and the checksums of the files the figure was made from."""
+    for kind in ("svg", "png"):
+        with atomic(folder / f"{name}.{kind}") as temporary:
+            figure.savefig(temporary, format=kind, metadata={"Date": None} if kind == "svg" else {"Software": None})
+    sums = {path.relative_to(ROOT).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest() for path in inputs}
+    with atomic(folder / f"{name}.json") as temporary:
+        temporary.write_text(json.dumps({"notebook": notebook, "parameters": dict(parameters), "inputs": sums}, indent=1, sort_keys=True) + "\n")
+
+
+def training_curves(curves: pd.DataFrame) -> Figure:
+    """Losses against optimiser steps, training and validation."""
+    names = {"nll": "simulator: NLL (nats)", "score": "refiner: score matching", "size": "bead size error"}
+    figure, axes = plt.subplots(1, 3, figsize=(WIDTH, 2.4))
+    for axis, (key, label) in zip(axes, names.items(), strict=True):
+        axis.plot(curves.step, curves[f"train_{key}"], color=MD, label="training")
+        axis.plot(curves.step, curves[f"validation_{key}"], color=MODEL, label="validation (EMA)")
+        axis.set(xlabel="optimiser steps", title=label)
+    axes[0].set_ylabel("loss per bead and component")
+    axes[0].legend(frameon=False)
+    sns.despine(figure)
+    return figure
+
+
+def parity(scores: pd.DataFrame, short: pd.DataFrame, short_label: str) -> Figure:
+    """<Rg^2> and relaxation time of each chain, model against MD, with standard errors; short MD beside the model."""
+    figure, axes = plt.subplots(1, 2, figsize=(WIDTH, 3.3))
+    for axis, md, model, label in (
+        (axes[0], "rg2_md", "rg2", r"$\langle R_g^2\rangle$ ($\sigma^2$)"),
+        (axes[1], "relaxation_md", "relaxation_model", r"relaxation time of $R_g^2$ ($\tau$)"),
+    ):
+        errors = {"rg2": ("rg2_md_error", "rg2_error"), "relaxation_model": ("relaxation_md_error", "relaxation_model_error")}[model]
+        if model == "rg2":
+            axis.plot(scores[md], short[model], "s", ms=4, color=OTHER, mfc="none", label=short_label)
+        axis.errorbar(scores[md], scores[model], xerr=scores[errors[0]], yerr=scores[errors[1]], fmt="o", ms=4, lw=1, color=MODEL, label="learned, refined")
+        low, high = axis.get_xlim()
+        axis.axline((low, low), slope=1, color="0.6", lw=1, zorder=0)
+        axis.set(xlabel=f"MD: {label}", ylabel=f"model: {label}")
+    axes[0].legend(frameon=False)
+    sns.despine(figure)
+    return figure
+
+
+def rg2_distributions(md: Sequence[Sample], model: Sequence[Sample], scores: pd.DataFrame) -> Figure:
+    """Distribution of Rg^2 of each chain, MD with its two halves, and model."""
+    columns = 4
+    rows = -(-len(md) // columns)
+    figure, axes = plt.subplots(rows, columns, figsize=(WIDTH, 1.35 * rows), squeeze=False)
+    for axis, a, b, (_, row) in zip(axes.flat, md, model, scores.iterrows(), strict=False):
+        values = a.rg2()[0]
+        bins = np.linspace(0, np.quantile(np.r_[values, b.rg2().ravel()], 0.998), 40)
+        half = len(values) // 2
+        for part in (values[:half], values[half:]):
+            axis.hist(part, bins, density=True, histtype="step", color=MD, lw=0.6)
+        axis.hist(values, bins, density=True, color=MD, alpha=0.35)
+        axis.hist(b.rg2().ravel(), bins, density=True, histtype="step", color=MODEL, lw=1.4)
+        axis.set_title(f"{row.chain.split('-')[-1]}: EMD {row.rg2_emd:.3f} (MD {row.rg2_emd_md:.3f})", fontsize=7)
+        axis.set(yticks=[])
+    for axis in axes.flat[len(md) :]:
+        axis.axis("off")
+    figure.supxlabel(r"$R_g^2$ ($\sigma^2$); grey: MD and its two halves, blue: learned", fontsize=9)
+    sns.despine(figure, left=True)
+    return figure
+
+
+def autocorrelations(md: Sequence[Sample], model: Sequence[Sample], chosen: Sequence[int]) -> Figure:
+    """Autocorrelation of Rg^2 of a few chains."""
+    figure, axes = plt.subplots(1, len(chosen), figsize=(WIDTH, 2.3), sharey=True)
+    for axis, k in zip(axes, chosen, strict=True):
+        for sample, colour, marker in ((md[k], MD, "-"), (model[k], MODEL, "o-")):
+            values = statistics.autocorrelation(sample.rg2())
+            n = min(len(values), int(900 / sample.interval) + 1)
+            axis.plot(sample.interval * np.arange(n), values[:n], marker, ms=3, lw=1.2, color=colour)
+        axis.axhline(0, color="0.8", lw=0.8, zorder=0)
+        axis.set(xlabel=r"lag ($\tau$)", title=f"chain {md[k].name.split('-')[-1]}")
+    axes[0].set_ylabel(r"ACF of $R_g^2$")
+    axes[0].legend(["MD", "learned"], frameon=False)
+    sns.despine(figure)
+    return figure
+
+
+def contact_maps(md: Sequence[Sample], model: Sequence[Sample], chosen: Sequence[int]) -> Figure:
+    """Contact maps of a few chains: MD below the diagonal, model above."""
+    figure, axes = plt.subplots(1, len(chosen), figsize=(WIDTH, 2.2))
+    for axis, k in zip(axes, chosen, strict=True):
+        cutoff = CONTACT * float(md[k].bonds().mean())
+        a, b = md[k].contacts(cutoff), model[k].contacts(cutoff)
+        image = axis.imshow(np.tril(a, -1) + np.triu(b, 1) + np.diag(np.full(len(a), np.nan)), vmin=0, vmax=1, cmap="viridis", origin="lower")
+        axis.set(title=f"chain {md[k].name.split('-')[-1]}", xlabel="bead")
+    axes[0].set_ylabel("bead")
+    figure.colorbar(image, ax=axes, label="fraction in contact", shrink=0.8)
+    return figure
+
+
+def bond_distributions(samples: Mapping[str, Sequence[Sample]]) -> Figure:
+    """Lengths of CG bonds and angles between them over all chains, for each kind of run."""
+    figure, axes = plt.subplots(1, 2, figsize=(WIDTH, 2.7))
+    for (label, kind), colour in zip(samples.items(), (MD, MODEL, OTHER), strict=False):
+        lengths = np.concatenate([s.bonds().ravel() for s in kind])
+        bends = np.concatenate([observables.bond_angles(s.frames, observables.angles(s.bond)).ravel() for s in kind])
+        for axis, values, bins in ((axes[0], lengths, np.linspace(0, 10, 101)), (axes[1], bends, np.linspace(0, 180, 91))):
+            axis.hist(values, bins, density=True, histtype="stepfilled" if label == "MD" else "step", color=colour, alpha=0.4 if label == "MD" else 1, lw=1.4, label=label)
+    axes[0].set(xlabel=r"CG bond length ($\sigma$)", ylabel="density")
+    axes[1].set(xlabel="angle between CG bonds (degrees)", ylabel="density")
+    axes[0].legend(frameon=False)
+    sns.despine(figure)
+    return figure
+
+
+def tica_plane(md: Sequence[Sample], model: Sequence[Sample], chosen: Sequence[int], lag: float) -> Figure:
+    """Free energy on the two slowest coordinates of MD (TICA of pair distances); the model as contours."""
+    figure, axes = plt.subplots(1, len(chosen), figsize=(WIDTH, 2.4))
+    for axis, k in zip(axes, chosen, strict=True):
+        a, b = (observables.pair_distances(s.frames) for s in (md[k], model[k]))
+        slow = observables.tica([a], lag=max(1, round(lag / md[k].interval)))
+        x, y = slow.project(a), slow.project(b)
+        edges = [np.linspace(*np.quantile(x[:, c], [0.002, 0.998]), 26) for c in (0, 1)]
+        histogram, _, _ = np.histogram2d(x[:, 0], x[:, 1], bins=edges, density=True)
+        other, _, _ = np.histogram2d(y[:, 0], y[:, 1], bins=edges, density=True)
+        centres = [0.5 * (e[1:] + e[:-1]) for e in edges]
+        with np.errstate(divide="ignore"):
+            axis.pcolormesh(edges[0], edges[1], -np.log(histogram / histogram.max()).T, cmap="Greys_r", vmin=0, vmax=5)
+            axis.contour(*centres, -np.log(np.maximum(other, 1e-12) / other.max()).T, levels=[1, 2, 3, 4], colors=[MODEL], linewidths=1)
+        axis.set(title=f"chain {md[k].name.split('-')[-1]}", xlabel="TIC 1")
+    axes[0].set_ylabel("TIC 2")
+    return figure
+
+
+def stability(times: np.ndarray, bonds: np.ndarray, rg2: np.ndarray, md_bond: float) -> Figure:
+    """Mean CG bond length and mean Rg^2 over all chains along a long run; ``bonds`` and ``rg2`` (frames,)."""
+    figure, axes = plt.subplots(2, 1, figsize=(WIDTH, 3.2), sharex=True)
+    axes[0].plot(times / 1e3, bonds, color=MODEL, lw=0.6)
+    axes[0].axhline(md_bond, color=MD, lw=1.4)
+    axes[0].set_ylabel(r"CG bond ($\sigma$)")
+    axes[1].plot(times / 1e3, rg2, color=MODEL, lw=0.6)
+    axes[1].set(xlabel=r"time ($10^3\,\tau$)", ylabel=r"$R_g^2$ ($\sigma^2$)")
+    sns.despine(figure)
+    return figure
+
+
+def short_md_curve(curve: pd.DataFrame, model: Mapping[str, float], equal_cost: float) -> Figure:
+    """Error of short MD against its length, with the learned simulator's as lines; ``equal_cost`` is the MD length of the same wall time."""
+    panels = {"rg2.r2": r"$R^2$ of $\langle R_g^2\rangle$", "rg2.emd_over_md": r"EMD of $R_g^2$ / MD's halves", "contact.correlation": "contact correlation"}
+    figure, axes = plt.subplots(1, 3, figsize=(WIDTH, 2.4))
+    for axis, (key, label) in zip(axes, panels.items(), strict=True):
+        axis.plot(curve.length, curve[key], "s-", ms=4, color=OTHER, label="short MD")
+        axis.axhline(model[key], color=MODEL, label="learned")
+        axis.axvline(equal_cost, color="0.6", ls=":", label="equal cost")
+        axis.set(xscale="log", xlabel=r"length of MD ($\tau$)", title=label)
+    axes[0].set_ylim(bottom=max(-1.0, axes[0].get_ylim()[0]))
+    axes[0].legend(frameon=False, fontsize=7)
+    sns.despine(figure)
+    return figure

@@ -1,0 +1,133 @@
+"""The results file: every number that the book and the README state, and the tables made from it.
+
+``python -m mlcgmd.results`` writes the table of ``data/results.json`` into README.md and book/results_table.md.
+"""
+
+import json
+import math
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NotRequired, TypedDict
+
+from .paths import RESULTS, ROOT, atomic
+
+BEGIN, END = "<!-- results: made by python -m mlcgmd.results -->", "<!-- end of results -->"
+README = ROOT / "README.md"
+BOOK_TABLE = ROOT / "book" / "results_table.md"
+TARGET = re.compile(r"(<=|>=|==|within) (-?\d+(?:\.\d+)?(?:e[+-]?\d+)?)")
+
+
+class Row(TypedDict):
+    """One result."""
+
+    id: str
+    """Fixed name, such as ``chain.rg2.bias``."""
+    quantity: str
+    """In human words."""
+    value: float
+    error: float | None
+    """Standard error of ``value``."""
+    unit: str
+    n: int
+    """Number of systems, or of whatever ``value`` is a mean over."""
+    target: str
+    """``<= x``, ``>= x``, ``== x``, ``within x`` (of zero), or empty."""
+    notebook: NotRequired[str]
+    """Name of the notebook that measured it."""
+
+
+def record(rows: Sequence[Row], notebook: str, path: Path = RESULTS) -> None:
+    """Merge rows into the results file, in place of those of the same id.
+
+    Values keep 4 significant digits and errors 2, so that a rerun with the same seed gives the same file.
+
+    Raises:
+        ValueError: a row without one of the fields, a value or error that is not finite, or a target of another form.
+    """
+    fields = Row.__required_keys__
+    merged = {row["id"]: row for row in load(path)}
+    for row in rows:
+        if missing := fields - set(row):
+            raise ValueError(f"the result {row.get('id', row)} lacks {sorted(missing)}")
+        value = _round(row["value"], 4)
+        error = None if row["error"] is None else _round(row["error"], 2)
+        if not math.isfinite(value) or (error is not None and not math.isfinite(error)):
+            raise ValueError(f"{row['id']} is {value} ± {error}: not finite; nothing was recorded")
+        new: Row = {**row, "value": value, "error": error, "notebook": notebook}
+        met(new)
+        merged[row["id"]] = new
+    with atomic(path) as temporary:
+        temporary.write_text(json.dumps([merged[key] for key in sorted(merged)], indent=1, ensure_ascii=False) + "\n")
+
+
+def load(path: Path = RESULTS) -> list[Row]:
+    """The recorded results, sorted by id; none if there is no file yet."""
+    return json.loads(path.read_text()) if path.exists() else []
+
+
+def met(row: Row) -> bool | None:
+    """Whether the value meets its target; None without a target.
+
+    Raises:
+        ValueError: the target has another form than those of :class:`Row`.
+    """
+    if not row["target"]:
+        return None
+    match = TARGET.fullmatch(row["target"])
+    if not match:
+        raise ValueError(f"{row['id']}: target {row['target']!r} is not '<= x', '>= x', '== x', 'within x' or empty")
+    relation, bound, value = match[1], float(match[2]), row["value"]
+    return {"<=": value <= bound, ">=": value >= bound, "==": value == bound, "within": abs(value) <= bound}[relation]
+
+
+def table(results: Sequence[Row]) -> str:
+    """Markdown table of results: quantity, measured ± error, target, met or not, n."""
+    if not results:
+        return "No results yet: `make reproduce` measures them.\n"
+    lines = ["| quantity | measured | target | met | n |", "| --- | --- | --- | --- | --- |"]
+    for row in results:
+        measured = _text(row["value"]) + (f" ± {_text(row['error'])}" if row["error"] is not None else "")
+        verdict = {True: "yes", False: "**no**", None: ""}[met(row)]
+        quantity = row["quantity"].replace("|", r"\|")
+        lines.append(f"| {quantity} | {measured} {row['unit']} | {row['target']} | {verdict} | {row['n']} |".replace("  ", " "))
+    return "\n".join(lines) + "\n"
+
+
+def insert(text: str, markdown: str) -> str:
+    """``text`` with ``markdown`` between its two markers.
+
+    Raises:
+        ValueError: the markers are not there exactly once, in order.
+    """
+    pattern = re.compile(f"{re.escape(BEGIN)}.*{re.escape(END)}", re.DOTALL)
+    if text.count(BEGIN) != 1 or text.count(END) != 1 or not pattern.search(text):
+        raise ValueError(f"the text needs the lines {BEGIN!r} and {END!r} once each, in this order")
+    return pattern.sub(lambda _: f"{BEGIN}\n\n{markdown}\n{END}", text)
+
+
+def write_tables(path: Path = RESULTS, readme: Path = README, book: Path = BOOK_TABLE) -> None:
+    """Put the table of the results file into the README and the book.
+
+    Raises:
+        FileNotFoundError: there is no README.
+        ValueError: the README lacks the markers.
+    """
+    markdown = table(load(path))
+    text = insert(readme.read_text(), markdown)
+    for target, content in ((readme, text), (book, markdown)):
+        with atomic(target) as temporary:
+            temporary.write_text(content)
+
+
+def _round(x: float, digits: int) -> float:
+    return float(f"{float(x):.{digits}g}")
+
+
+def _text(x: float) -> str:
+    """Plain digits: 0.03, 12.5, 84,000."""
+    return f"{x:,.0f}" if abs(x) >= 1000 else f"{x:g}"
+
+
+if __name__ == "__main__":
+    write_tables()

@@ -1,0 +1,110 @@
+"""The book's sources hold together: pages, citations, links, and nothing that needs a network."""
+
+import importlib.util
+import re
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+import yaml
+
+ROOT = Path(__file__).resolve().parents[1]
+BOOK = ROOT / "book"
+PAGES = sorted(BOOK.glob("*.md"))
+CONFIG = yaml.safe_load((ROOT / "_config.yml").read_text())
+HOSTS = re.compile(r"(?:https?:)?//[^\s\"')]*(?:cdn|unpkg|jsdelivr|googleapis|gstatic|cloudflare)", re.IGNORECASE)
+
+
+def extension(name: str) -> ModuleType:
+    """A module of book/_ext."""
+    spec = importlib.util.spec_from_file_location(name, BOOK / "_ext" / f"{name}.py")
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def toc_entries() -> list[str]:
+    toc = yaml.safe_load((BOOK / "_toc.yml").read_text())
+    return [toc["root"], *(chapter["file"] for part in toc["parts"] for chapter in part["chapters"])]
+
+
+@pytest.mark.parametrize("entry", toc_entries())
+def test_each_page_of_the_table_of_contents_exists(entry: str) -> None:
+    assert any((BOOK / f"{entry}{suffix}").is_file() for suffix in (".md", ".ipynb")), f"book/{entry} is in _toc.yml but is not there"
+
+
+def test_each_page_is_in_the_table_of_contents() -> None:
+    included = set(re.findall(r"```\{include\} (\S+)\.md", "".join(page.read_text() for page in PAGES)))
+    assert {page.stem for page in PAGES} - included == {entry for entry in toc_entries() if "/" not in entry}
+
+
+def test_each_included_file_exists() -> None:
+    for page in PAGES:
+        for name in re.findall(r"```\{include\} (\S+)", page.read_text()):
+            assert (page.parent / name).is_file(), f"{page.name} includes {name}, which is not there"
+
+
+def test_citations_and_bibliography_agree() -> None:
+    sources = [*PAGES, *(ROOT / "notebooks").glob("*.ipynb")]
+    cited = {key.strip() for page in sources for keys in re.findall(r"\{cite:[pt]\}`([^`]+)`", page.read_text()) for key in keys.split(",")}
+    entries = re.findall(r"^@\w+\{([^,]+),", (BOOK / "references.bib").read_text(), flags=re.MULTILINE)
+    assert len(entries) == len(set(entries))
+    assert cited == set(entries)
+
+
+def test_equation_references_have_a_label() -> None:
+    text = "".join(page.read_text() for page in PAGES)
+    labels = re.findall(r"^\$\$ \((eq-[\w-]+)\)$", text, flags=re.MULTILINE)
+    assert len(labels) == len(set(labels))
+    assert set(re.findall(r"\{eq\}`([\w-]+)`", text)) <= set(labels)
+
+
+@pytest.mark.parametrize("name", ["notebooks", "figures"])
+def test_folders_outside_the_book_are_linked(name: str) -> None:
+    assert (BOOK / name).resolve() == ROOT / name
+    assert (BOOK / name).is_dir()
+
+
+@pytest.mark.parametrize("left_behind", [None, "../notebooks"])
+def test_links_are_made_where_the_checkout_has_none(tmp_path: Path, left_behind: str | None) -> None:
+    module = extension("link_sources")
+    (tmp_path / "book").mkdir()
+    for name in module.FOLDERS:
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "file").write_text(name)
+        if left_behind:
+            (tmp_path / "book" / name).write_text(left_behind)
+    module.link(tmp_path / "book")
+    module.link(tmp_path / "book")
+    assert [(tmp_path / "book" / name / "file").read_text() for name in module.FOLDERS] == list(module.FOLDERS)
+
+
+def test_no_source_names_a_content_delivery_network() -> None:
+    sources = [ROOT / "_config.yml", *(BOOK / "_ext").glob("*.py"), *(BOOK / "_static").glob("*"), *PAGES]
+    found = {path.name: HOSTS.findall(path.read_text()) for path in sources}
+    assert not {name: hosts for name, hosts in found.items() if hosts}
+
+
+def test_vendored_libraries_are_there_with_their_licences() -> None:
+    # mathjax_path is relative to _static, which lies beside the copied content of _extra.
+    mathjax = (BOOK / "_extra" / "_static" / CONFIG["sphinx"]["config"]["mathjax_path"]).parent
+    mathjax = Path(*(part for part in mathjax.parts if part not in ("_static", "..")))
+    assert (mathjax / "tex-mml-chtml.js").stat().st_size > 1e6
+    assert (mathjax / "input/tex/extensions/boldsymbol.js").is_file()
+    assert len(list((mathjax / "output/chtml/fonts/woff-v2").glob("*.woff"))) > 20
+    assert (BOOK / "_extra/vendor/3dmol/3Dmol-min.js").stat().st_size > 4e5
+    assert all((BOOK / "_extra/vendor" / name / "LICENSE").is_file() for name in ("mathjax", "3dmol"))
+
+
+def test_generated_tables_are_what_the_project_says() -> None:
+    module = extension("generated_table")
+    pages = "".join(page.read_text() for page in PAGES)
+    assert set(re.findall(r"```\{generated-table\} (\S+)", pages)) == set(module.TABLES)
+    for make in module.TABLES.values():
+        header, rows = make(ROOT)
+        assert all(len(row) == len(header) for row in rows)
+    installed = dict(module.packages(ROOT)[1])
+    assert installed["numpy"] == __import__("numpy").__version__
+    assert {row[0] for row in module.datasets(ROOT)[1]} >= {"chain-smoke", "chain-laptop"}
+    assert ["B2", "0.40", "b, d"] in module.bead_types(ROOT)[1]

@@ -1,0 +1,237 @@
+"""Named sets, their registry, and fetching from a server on this machine."""
+
+import functools
+import hashlib
+import http.server
+import json
+import shutil
+import threading
+import zipfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pooch
+import pytest
+
+from mlcgmd import datasets, paths
+from mlcgmd.datasets import DATASETS, SPLITS, ChainSet, build, fetch, path_of, specs
+from mlcgmd.readers import from_polymer_folder
+from mlcgmd.trajectory import TrajectoryError
+
+TINY = ChainSet(
+    seed=1, n_units=4, chains=(2, 1, 1), length=(10.0, 10.0, 20.0), frame_interval=(2.0, 2.0, 2.0), equilibration=(5.0, 5.0, 5.0)
+)
+
+
+@pytest.mark.parametrize("name", DATASETS)
+def test_specs_are_frozen_unique_and_disjoint(name: str) -> None:
+    drawn = {split: specs(name, split) for split in SPLITS}
+    assert [len(drawn[split]) for split in SPLITS] == list(DATASETS[name].chains)
+    everything = [spec for split in SPLITS for spec in drawn[split]]
+    for field in ("name", "seed", "sequence"):
+        assert len({getattr(spec, field) for spec in everything}) == len(everything), field
+    assert all(specs(name, split) == drawn[split] for split in SPLITS)
+    assert path_of(drawn["test"][0], Path("data")) == Path(f"data/{name}/test-000.nc")
+
+
+def test_unknown_names() -> None:
+    with pytest.raises(KeyError, match=r"no data set 'chain'; the sets are \['chain-laptop'"):
+        specs("chain", "test")
+    with pytest.raises(KeyError, match="no split 'val'"):
+        specs("chain-smoke", "val")
+
+
+@pytest.fixture
+def tiny(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A root with the set "tiny", built in this process."""
+    monkeypatch.setitem(DATASETS, "tiny", TINY)
+    monkeypatch.setattr(datasets, "sample_many", lambda jobs, _: [datasets_sample(spec, path) for spec, path in jobs])
+    build("tiny", root=tmp_path / "data")
+    return tmp_path / "data"
+
+
+def datasets_sample(spec: datasets.Spec, path: Path) -> Path:
+    from mlcgmd.systems.sample import sample
+
+    return sample(spec, path)
+
+
+def test_build_register_load_verify(tiny: Path) -> None:
+    runs = datasets.load("tiny", "test", root=tiny)
+    assert [run.attrs["system"] for run in runs] == ["tiny/test-000"]
+    assert runs[0].sizes["frame"] == 10
+    entries = json.loads((tiny / "registry.json").read_text())
+    path = tiny / "tiny/train-001.nc"
+    assert sorted(entries) == [f"tiny/{n}.nc" for n in ("test-000", "train-000", "train-001", "validation-000")]
+    assert entries["tiny/train-001.nc"] == {
+        "sha256": hashlib.sha256(path.read_bytes()).hexdigest(),
+        "bytes": path.stat().st_size,
+        "command": "python -m mlcgmd.datasets build tiny",
+    }
+
+
+def test_wrong_checksum_and_missing_file(tiny: Path) -> None:
+    path = tiny / "tiny/test-000.nc"
+    whole = path.read_bytes()
+    path.write_bytes(whole[:-1] + bytes([whole[-1] ^ 1]))
+    with pytest.raises(ValueError, match=r"test-000\.nc has another checksum"):
+        datasets.load("tiny", "test", root=tiny)
+    path.unlink()
+    with pytest.raises(FileNotFoundError, match="how to build them"):
+        datasets.load("tiny", "test", root=tiny)
+    (tiny / "registry.json").unlink()
+    path.write_bytes(whole[:500])
+    with pytest.raises(TrajectoryError, match="truncated"):
+        datasets.load("tiny", "test", root=tiny)
+
+
+class Handler(http.server.SimpleHTTPRequestHandler):
+    """Serves a folder; of the files in ``cut`` it sends only the first half of what it announced."""
+
+    cut: frozenset[str] = frozenset()
+
+    def copyfile(self, source, outputfile) -> None:  # type: ignore[no-untyped-def]
+        content = source.read()
+        outputfile.write(content[: len(content) // 2] if self.path.lstrip("/") in self.cut else content)
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+class Mirror:
+    """A server on this machine with two archives of one polymer each: ``a.zip`` and ``b.tar.gz``."""
+
+    def __init__(self, folder: Path, polymer: Path) -> None:
+        self.files = folder / "served"
+        self.files.mkdir()
+        for name, archive, kind in (("poly00951", "a", "zip"), ("rand001", "b", "gztar")):
+            source = folder / archive / "chains" / name
+            shutil.copytree(polymer, source)
+            shutil.make_archive(str(self.files / archive), kind, folder / archive)
+        self.handler = type("CutHandler", (Handler,), {})
+        self.server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(self.handler, directory=str(self.files)))
+        self.url = f"http://127.0.0.1:{self.server.server_port}/"
+        threading.Thread(target=self.server.serve_forever, args=(0.01,), daemon=True).start()
+
+    def checksums(self) -> dict[str, str]:
+        return {path.name: f"md5:{hashlib.md5(path.read_bytes()).hexdigest()}" for path in sorted(self.files.iterdir())}
+
+    def fetch(self, folder: Path, **options: object) -> list[Path]:
+        return fetch(folder, **({"base_url": self.url, "checksums": self.checksums()} | options))  # type: ignore[arg-type]
+
+
+@pytest.fixture
+def mirror(tmp_path: Path, polymer_folder: Path) -> Iterator[Mirror]:
+    mirror = Mirror(tmp_path, polymer_folder)
+    yield mirror
+    mirror.server.shutdown()
+    mirror.server.server_close()
+
+
+def test_fetch_unpacks_what_the_reader_reads(mirror: Mirror, tmp_path: Path, polymer_folder: Path) -> None:
+    target = tmp_path / "published"
+    folders = mirror.fetch(target)
+    assert folders == [target / "a/chains/poly00951", target / "b/chains/rand001"]
+    assert sorted(p.name for p in target.iterdir()) == ["a", "b"]
+    want = from_polymer_folder(polymer_folder, frame_interval=5.0)
+    for folder in folders:
+        np.testing.assert_array_equal(from_polymer_folder(folder, frame_interval=5.0).position, want.position)
+
+
+def test_fetch_keeps_what_is_there(mirror: Mirror, tmp_path: Path) -> None:
+    target = tmp_path / "published"
+    mirror.fetch(target, files=["a.zip"])
+    assert [p.name for p in target.iterdir()] == ["a"]
+    checksums = mirror.checksums()
+    (mirror.files / "a.zip").unlink()
+    assert len(mirror.fetch(target, checksums=checksums)) == 2
+
+
+def test_fetch_wrong_checksum(mirror: Mirror, tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=r"a\.zip from http://127\.0\.0\.1:\d+/ has a wrong checksum"):
+        mirror.fetch(tmp_path / "published", files=["a.zip"], checksums={"a.zip": "md5:" + "0" * 32})
+    assert list((tmp_path / "published").iterdir()) == []
+
+
+def test_fetch_truncated_download(mirror: Mirror, tmp_path: Path) -> None:
+    mirror.handler.cut = frozenset({"b.tar.gz"})
+    with pytest.raises(OSError, match=r"the download of b\.tar\.gz from .* failed"):
+        mirror.fetch(tmp_path / "published")
+    assert [p.name for p in (tmp_path / "published").iterdir()] == ["a"]
+    mirror.handler.cut = frozenset()
+    assert len(mirror.fetch(tmp_path / "published")) == 2
+
+
+def test_fetch_server_without_the_file_or_no_server(mirror: Mirror, tmp_path: Path) -> None:
+    with pytest.raises(OSError, match="404"):
+        mirror.fetch(tmp_path / "published", files=["c.zip"], checksums={"c.zip": "md5:" + "0" * 32})
+    with pytest.raises(KeyError, match=r"no 'c\.zip' at .*the files are \['a\.zip', 'b\.tar\.gz'\]"):
+        mirror.fetch(tmp_path / "published", files=["c.zip"])
+    mirror.server.shutdown()
+    mirror.server.server_close()
+    with pytest.raises(OSError, match="run it again"):
+        mirror.fetch(tmp_path / "published")
+
+
+def test_fetch_needs_checksums_of_a_mirror(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="needs checksums="):
+        fetch(tmp_path, base_url="http://127.0.0.1/")
+
+
+@pytest.mark.parametrize("archive", ["a.zip", "b.tar.gz"])
+def test_fetch_corrupted_archive(archive: str, mirror: Mirror, tmp_path: Path) -> None:
+    path = mirror.files / archive
+    path.write_bytes(path.read_bytes()[:-1000])
+    with pytest.raises(ValueError, match=rf"{archive} is corrupted"):
+        mirror.fetch(tmp_path / "published", files=[archive])
+    assert [p.name for p in (tmp_path / "published").iterdir() if p.is_dir()] == []
+
+
+@pytest.mark.parametrize(("keep", "message"), [(("position.h5", "bond.h5"), r"poly1 lacks \['lattice\.h5'"), ((), "no polymer in")])
+def test_fetch_missing_member(keep: tuple[str, ...], message: str, mirror: Mirror, tmp_path: Path, polymer_folder: Path) -> None:
+    with zipfile.ZipFile(mirror.files / "a.zip", "w") as archive:
+        archive.writestr("README", "chains")
+        for name in keep:
+            archive.write(polymer_folder / name, f"poly1/{name}")
+    with pytest.raises(ValueError, match=message):
+        mirror.fetch(tmp_path / "published", files=["a.zip"])
+    assert [p.name for p in (tmp_path / "published").iterdir() if p.is_dir()] == []
+
+
+def test_fetch_asks_the_record_for_files_and_checksums(mirror: Mirror, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Only the look-up of the DOI is replaced: its record lists the files of the local server."""
+
+    class Record:
+        def populate_registry(self, source: pooch.Pooch) -> None:
+            source.registry.update(mirror.checksums() | {"README.md": "md5:" + "0" * 32})
+
+        def download_url(self, name: str) -> str:
+            return mirror.url + name
+
+    asked = []
+    for module in (pooch.core, pooch.downloaders):
+        monkeypatch.setattr(module, "doi_to_repository", lambda doi, **_: asked.append(doi) or Record())
+    assert len(fetch(tmp_path / "published")) == 2
+    assert {doi.rstrip("/") for doi in asked} == {"10.5281/zenodo.6764836"}
+
+
+def test_no_name_is_left_of_a_full_disk(mirror: Mirror, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object, **__: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(shutil, "unpack_archive", full)
+    with pytest.raises(OSError, match="the disk is full"):
+        mirror.fetch(tmp_path / "published", files=["a.zip"])
+    assert [p.name for p in (tmp_path / "published").iterdir()] == ["a.zip"]  # whole, for the next try
+
+
+def test_command_line(tiny: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    datasets.main(["list"])
+    assert "chain-smoke" in capsys.readouterr().out
+    with pytest.raises(SystemExit):
+        datasets.main(["build"])
+    assert "needs the name" in capsys.readouterr().err
+    monkeypatch.setattr(datasets, "fetch", lambda folder: [folder / "a"])
+    datasets.main(["fetch"])
+    assert capsys.readouterr().out == f"1 polymers in {paths.DATA / 'published'}\n"

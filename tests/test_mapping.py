@@ -1,0 +1,109 @@
+import time
+
+import numpy as np
+import pytest
+from toys import toy_trajectory
+
+from mlcgmd import mapping, trajectory
+
+
+@pytest.fixture(scope="module")
+def fine():
+    return toy_trajectory("abcd" * 15, frames=20)
+
+
+@pytest.mark.parametrize("level", [1, 2, 4, 7, 15, 45])
+def test_conserves_mass_and_centre_of_mass(fine, level):
+    cg = mapping.coarse_grain(fine, level)
+    mass = fine.mass.values.astype(float)
+    assert cg.n_beads == round(len(mass) / level)
+    assert cg.mass.sum() == pytest.approx(mass.sum())
+    before = (fine.position.values * mass[:, None]).sum(axis=1) / mass.sum()
+    after = (cg.positions(fine.position.values) * cg.mass[:, None]).sum(axis=1) / cg.mass.sum()
+    np.testing.assert_allclose(after, before, atol=1e-4)
+
+
+@pytest.mark.parametrize("level", [4, 7, 15, 30])
+def test_beads_are_connected_and_balanced(fine, level):
+    cg = mapping.coarse_grain(fine, level)
+    bond = fine.bond.values
+    inside = bond[cg.bead[bond[:, 0]] == cg.bead[bond[:, 1]]]
+    assert len(np.unique(trajectory.molecules_from_bonds(inside, len(cg.bead)))) == cg.n_beads
+    size = np.bincount(cg.bead)
+    assert size.min() >= 0.6 * size.mean() and size.max() <= 1.5 * size.mean()
+
+
+def test_cg_bonds_are_the_crossing_bonds(fine):
+    cg = mapping.coarse_grain(fine, 10)
+    crossing = {tuple(sorted(map(int, pair))) for pair in cg.bead[fine.bond.values] if pair[0] != pair[1]}
+    assert {tuple(map(int, b)) for b in cg.bond} == crossing
+    # A linear backbone stays one connected chain of beads.
+    assert len(np.unique(trajectory.molecules_from_bonds(cg.bond, cg.n_beads))) == 1
+
+
+def test_is_deterministic_and_read_only(fine):
+    a, b = mapping.coarse_grain(fine, 7), mapping.coarse_grain(fine, 7)
+    np.testing.assert_array_equal(a.bead, b.bead)
+    with pytest.raises(ValueError, match="read-only"):
+        a.bead[0] = 1
+
+
+def test_level_one_changes_nothing(fine):
+    cg = mapping.coarse_grain(fine, 1)
+    np.testing.assert_allclose(cg.positions(fine.position.values), fine.position.values, atol=1e-5)
+    np.testing.assert_array_equal(cg.bond, np.unique(np.sort(fine.bond.values, axis=1), axis=0))
+
+
+def test_bead_rg2_is_the_exact_difference_between_the_levels(fine):
+    cg = mapping.coarse_grain(fine, 9)
+
+    def rg2(x, m):
+        centre = (x * m[:, None]).sum(axis=1, keepdims=True) / m.sum()
+        return (((x - centre) ** 2).sum(axis=2) * m).sum(axis=1) / m.sum()
+
+    fine_rg2 = rg2(fine.position.values.astype(float), fine.mass.values)
+    coarse = cg.apply(fine)
+    sum_of_both = rg2(coarse.position.values.astype(float), cg.mass) + (coarse.bead_rg2.values * cg.mass).sum(axis=1) / cg.mass.sum()
+    np.testing.assert_allclose(sum_of_both, fine_rg2, rtol=1e-4)
+
+
+def test_molecules_are_never_mixed():
+    one, two = toy_trajectory("a" * 20, frames=3), toy_trajectory("cd" * 8, frames=3)
+    both = trajectory.make(
+        np.concatenate([one.position.values, two.position.values], axis=1),
+        time=np.arange(3),
+        particle_type=np.concatenate([one.particle_type, two.particle_type]),
+        type_name=one.type_name.values.tolist(),
+        mass=np.concatenate([one.mass, two.mass]),
+        bond=np.concatenate([one.bond, two.bond + 20]),
+        system="two",
+        units="lj",
+    )
+    cg = mapping.coarse_grain(both, 5)
+    for bead in range(cg.n_beads):
+        assert len(np.unique(both.molecule.values[cg.bead == bead])) == 1
+
+
+def test_many_frames_in_seconds(fine):
+    cg = mapping.coarse_grain(fine, 10)
+    position = np.random.default_rng(0).normal(size=(20_000, len(cg.bead), 3)).astype(np.float32)
+    start = time.perf_counter()
+    assert cg.positions(position).shape == (20_000, cg.n_beads, 3)
+    assert time.perf_counter() - start < 3
+
+
+@pytest.mark.parametrize(("level", "message"), [(0.5, "below 1"), (0, "below 1"), (float("nan"), "below 1"), (1000, "larger than molecule 0")])
+def test_refuses_impossible_levels(fine, level, message):
+    with pytest.raises(mapping.MappingError, match=message):
+        mapping.coarse_grain(fine, level)
+
+
+def test_refuses_a_disconnected_molecule(fine):
+    broken = fine.isel(bond=slice(0, 5))
+    with pytest.raises(mapping.MappingError, match="disconnected"):
+        mapping.coarse_grain(broken, 5)
+
+
+def test_refuses_positions_of_another_system(fine):
+    with pytest.raises(mapping.MappingError, match="do not fit"):
+        mapping.coarse_grain(fine, 5).positions(np.zeros((2, 7, 3)))

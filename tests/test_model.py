@@ -1,0 +1,212 @@
+"""Simulator and refiner: symmetries, gradients, the encode-decode pair, known scores."""
+
+import numpy as np
+import pytest
+import torch
+from scipy.spatial.transform import Rotation
+from toys import toy_systems
+
+from mlcgmd import refiner as refine
+from mlcgmd.graph import batch
+from mlcgmd.networks import Interaction
+from mlcgmd.train import TrainConfig, build_model
+from mlcgmd.windows import Windows
+
+
+def random_model(history: int = 2, dtype=torch.float64):
+    """A model whose readouts are not zero, so that symmetries can fail."""
+    systems = toy_systems()
+    config = TrainConfig(time_step=10, steps=1, history=history, width=16, layers=2, refiner_layers=2)
+    model = build_model(Windows(systems, 10, history), config)
+    generator = torch.Generator().manual_seed(1)
+    with torch.no_grad():
+        for p in model.parameters():
+            p.add_(0.1 * torch.randn(p.shape, generator=generator))
+    return systems, model.to(dtype)
+
+
+def float64(graph):
+    fine = graph.fine
+    fine = type(fine)(fine.particle_type, fine.particle_bond, fine.bead, fine.bead_mass.double(), fine.pair, fine.pair_feature.double())
+    return type(graph)(fine, *(getattr(graph, f) for f in ("node_source", "node_graph", "pair", "pair_source", "graph_system")))
+
+
+@pytest.fixture(scope="module", params=[1, 2, 3])
+def case(request):
+    systems, model = random_model(request.param)
+    graph, positions, _ = Windows(systems, 10, request.param).draw(np.random.default_rng(0), 3, 4)
+    return float64(graph), model, positions.double()
+
+
+def denoised(model, graph, history, noisy):
+    prediction = model.simulator(graph, history)
+    sigma = torch.full_like(prediction.std, 0.7)
+    return prediction, model.refiner(graph, history[-1], prediction, noisy, sigma)
+
+
+@pytest.mark.parametrize("kind", ["rotation", "reflection"])
+def test_rotation_and_reflection_turn_the_output(case, kind):
+    graph, model, x = case
+    turn = torch.from_numpy(Rotation.random(rng=np.random.default_rng(2)).as_matrix())
+    if kind == "reflection":
+        turn = turn @ torch.diag(torch.tensor([1.0, 1.0, -1.0], dtype=torch.float64))
+    noisy = torch.randn(x.shape[1:], generator=torch.Generator().manual_seed(3), dtype=torch.float64)
+    a, ua = denoised(model, graph, x[:-1], noisy)
+    b, ub = denoised(model, graph, x[:-1] @ turn, noisy @ turn)
+    torch.testing.assert_close(b.mean, a.mean @ turn)
+    torch.testing.assert_close(b.std, a.std)
+    torch.testing.assert_close(ub, ua @ turn)
+    assert (ua - noisy / 1.49).abs().max() > 1e-3, "the network must do something"
+
+
+def test_translation_moves_the_output(case):
+    graph, model, x = case
+    shift = torch.tensor([10.0, -20.0, 5.0], dtype=torch.float64)
+    noisy = torch.randn(x.shape[1:], generator=torch.Generator().manual_seed(3), dtype=torch.float64)
+    a, ua = denoised(model, graph, x[:-1], noisy)
+    b, ub = denoised(model, graph, x[:-1] + shift, noisy)
+    torch.testing.assert_close(b.mean, a.mean + shift)
+    torch.testing.assert_close(ub, ua)
+
+
+def test_order_of_systems_does_not_matter():
+    systems, model = random_model(2)
+    positions = [s.position[:2].double() for s in systems]
+    for order in ([0, 1, 2], [2, 0, 1]):
+        graph = float64(batch([systems[k].topology for k in order], 1))
+        mean = model.simulator(graph, torch.cat([positions[k] for k in order], dim=1)).mean
+        parts = dict(zip(order, mean.split([positions[k].shape[1] for k in order]), strict=True))
+        if order == [0, 1, 2]:
+            reference = parts
+    for k in range(3):
+        torch.testing.assert_close(parts[k], reference[k])
+
+
+def test_order_of_beads_does_not_matter():
+    systems, model = random_model(2)
+    s = systems[0]
+    graph = float64(batch([s.topology], 1))
+    x = s.position[:2].double()
+    order = torch.randperm(x.shape[1], generator=torch.Generator().manual_seed(0))
+    new_index = torch.argsort(order)
+    fine = graph.fine
+    moved = type(fine)(fine.particle_type, fine.particle_bond, new_index[fine.bead], fine.bead_mass[order], new_index[fine.pair], fine.pair_feature)
+    permuted = type(graph)(moved, graph.node_source, graph.node_graph, moved.pair, graph.pair_source, graph.graph_system)
+    torch.testing.assert_close(model.simulator(permuted, x[:, order]).mean, model.simulator(graph, x).mean[order])
+
+
+def test_copies_do_not_interact():
+    systems, model = random_model(1)
+    one = float64(batch([systems[0].topology], 1))
+    two = float64(batch([systems[0].topology], 2))
+    a, b = systems[0].position[:1].double(), systems[0].position[5:6].double()
+    both = model.simulator(two, torch.cat([a, b], dim=1)).mean
+    torch.testing.assert_close(both, torch.cat([model.simulator(one, a).mean, model.simulator(one, b).mean]))
+
+
+def test_gradients_reach_every_layer():
+    systems = toy_systems()
+    config = TrainConfig(time_step=10, steps=1, history=2, width=16, layers=2, refiner_layers=2)
+    windows = Windows(systems, 10, 2)
+    _, model = random_model(2, torch.float32)
+    graph, x, size = windows.draw(np.random.default_rng(0), 3, 4)
+    assert config.history == model.config.history
+    prediction = model.simulator(graph, x[:-1])
+    loss = model.simulator.negative_log_likelihood(prediction, x[:-1], x[-1]).mean() + (prediction.bead_rg2 - size).square().mean()
+    loss = loss + model.refiner.loss(graph, x[-2], prediction, x[-1], torch.Generator().manual_seed(0)).mean()
+    loss.backward()
+    silent = [name for name, p in model.named_parameters() if p.grad is None or not p.grad.abs().sum() > 0]
+    assert silent == []
+
+
+def test_node_and_pair_states_both_change():
+    layer = Interaction(8)
+    h, e = torch.randn(4, 8), torch.randn(3, 8)
+    pair = torch.tensor([[0, 1, 2], [1, 2, 3]])
+    h2, e2 = layer(h, e, pair)
+    assert (h2 - h).abs().min(dim=1).values.max() > 0 and (e2 - e).abs().min(dim=1).values.max() > 0
+
+
+def test_encode_and_decode_are_a_pair(case):
+    _, model, x = case
+    history, target = x[:-1], x[-1]
+    acceleration = model.simulator.encode(history, target)
+    torch.testing.assert_close(model.simulator.decode(history, acceleration), target)
+    if len(history) > 1:
+        expected = (x[-1] - 2 * x[-2] + x[-3]) / model.config.step_length
+        torch.testing.assert_close(acceleration, expected)
+
+
+def test_untrained_model_says_nothing_moves():
+    systems = toy_systems()
+    windows = Windows(systems, 10, 1)
+    model = build_model(windows, TrainConfig(time_step=10, steps=1, width=16, layers=2, refiner_layers=2))
+    graph, x, _ = windows.draw(np.random.default_rng(0), 3, 4)
+    torch.testing.assert_close(model.simulator(graph, x[:-1]).mean, x[-2])
+
+
+def test_std_of_a_known_gaussian_gives_its_likelihood():
+    systems, model = random_model(1)
+    graph = float64(batch([systems[0].topology], 1))
+    x = systems[0].position[:1].double()
+    prediction = model.simulator(graph, x)
+    target = prediction.mean + 0.3
+    exact = -torch.distributions.Normal(prediction.mean, prediction.std).log_prob(target).sum(dim=1)
+    constant = 3 * (0.5 * np.log(2 * np.pi) + np.log(model.config.step_length))
+    torch.testing.assert_close(model.simulator.negative_log_likelihood(prediction, x, target), exact - constant)
+
+
+def gaussian_denoiser(eigenvalues, basis):
+    """The exact denoiser of u ~ N(0, C) with C = basis diag(eigenvalues) basis^T, acting on rows of 3 components."""
+
+    def denoise(u, sigma):
+        gain = basis @ torch.diag(eigenvalues / (eigenvalues + sigma**2)) @ basis.T
+        return u @ gain
+
+    return denoise
+
+
+@pytest.mark.parametrize(
+    ("sampler", "tolerance"),
+    [
+        (refine.Multistep(evaluations=6), 0.10),
+        (refine.Multistep(evaluations=12), 0.06),
+        (refine.Multistep(evaluations=12, sigma_max=4.0, stochasticity=1.0), 0.09),
+        (refine.Langevin(), 0.15),
+    ],
+)
+def test_samplers_reproduce_a_gaussian_whose_score_is_known(sampler, tolerance):
+    """Correlated components: eigenvalues from 0.1 (a stiff bond) to 4 (everything moves together)."""
+    eigenvalues = torch.tensor([0.1, 1.0, 4.0], dtype=torch.float64)
+    basis = torch.from_numpy(Rotation.random(rng=np.random.default_rng(4)).as_matrix())
+    n = 40_000
+    calls = 0
+    exact = gaussian_denoiser(eigenvalues, basis)
+
+    def counted(u, sigma):
+        nonlocal calls
+        calls += 1
+        return exact(u.double(), sigma)
+
+    u = sampler(counted, (n, 3), torch.Generator().manual_seed(0), torch.device("cpu")).double() @ basis
+    assert calls == sampler.evaluations
+    covariance = u.T @ u / n
+    relative = covariance / (eigenvalues[:, None] * eigenvalues[None]).sqrt()
+    torch.testing.assert_close(relative, torch.eye(3, dtype=torch.float64), atol=tolerance, rtol=0)
+
+
+def test_preconditioned_denoiser_is_optimal_for_a_unit_gaussian_when_the_network_is_silent():
+    systems = toy_systems()
+    windows = Windows(systems, 10, 1)
+    model = build_model(windows, TrainConfig(time_step=10, steps=1, width=16, layers=2, refiner_layers=2))
+    graph, x, _ = windows.draw(np.random.default_rng(0), 3, 4)
+    prediction = model.simulator(graph, x[:-1])
+    noisy = torch.randn(x.shape[1:], generator=torch.Generator().manual_seed(0))
+    sigma = torch.full_like(prediction.std, 0.5)
+    torch.testing.assert_close(model.refiner(graph, x[-2], prediction, noisy, sigma), noisy / 1.25)
+
+
+def test_same_seed_same_sample():
+    sampler = refine.Multistep(stochasticity=0.5)
+    draw = [sampler(lambda u, s: u / (1 + s * s), (5, 3), torch.Generator().manual_seed(s), torch.device("cpu")) for s in (1, 1, 2)]
+    assert torch.equal(draw[0], draw[1]) and not torch.equal(draw[0], draw[2])

@@ -1,0 +1,103 @@
+"""The results file and the tables made from it."""
+
+import json
+import math
+
+import pytest
+
+from mlcgmd import results
+from mlcgmd.results import Row
+
+
+def row(**changes) -> Row:
+    return {"id": "a", "quantity": "A", "value": 1.0, "error": None, "unit": "", "n": 16, "target": ""} | changes
+
+
+@pytest.fixture
+def path(tmp_path):
+    return tmp_path / "data" / "results.json"
+
+
+def test_record_merges_by_id_and_sorts(path):
+    results.record([row(id="b", value=2), row(id="a")], "05_chain", path)
+    results.record([row(id="b", value=3)], "06_other", path)
+    assert [(r["id"], r["value"], r["notebook"]) for r in results.load(path)] == [("a", 1, "05_chain"), ("b", 3, "06_other")]
+
+
+def test_record_rounds_so_that_a_rerun_gives_the_same_bytes(path):
+    results.record([row(value=0.123449, error=0.01234)], "n", path)
+    first = path.read_bytes()
+    results.record([row(value=0.123441, error=0.01239)], "n", path)
+    assert path.read_bytes() == first
+    assert json.loads(first)[0]["value"] == 0.1234 and json.loads(first)[0]["error"] == 0.012
+
+
+@pytest.mark.parametrize("changes", [{"value": math.nan}, {"error": math.inf}, {"target": "< 3"}, {"target": "about 1"}])
+def test_a_bad_row_is_refused_and_nothing_is_written(path, changes):
+    results.record([row()], "n", path)
+    before = path.read_bytes()
+    with pytest.raises(ValueError, match="c"):
+        results.record([row(id="b"), row(id="c", **changes)], "n", path)
+    assert path.read_bytes() == before
+
+
+def test_a_row_without_a_field_is_refused(path):
+    incomplete = {k: v for k, v in row().items() if k != "unit"}
+    with pytest.raises(ValueError, match="unit"):
+        results.record([incomplete], "n", path)  # type: ignore[list-item]
+
+
+@pytest.mark.parametrize(
+    ("target", "value", "expected"),
+    [
+        ("<= 0.03", 0.03, True),
+        ("<= 0.03", 0.031, False),
+        (">= 0.95", 0.95, True),
+        (">= 80000", 79999, False),
+        ("== 1", 1.0, True),
+        ("== 1", 0.99, False),
+        ("within 0.03", -0.03, True),
+        ("within 0.03", -0.04, False),
+        ("<= 1e-3", 1e-4, True),
+        ("", 5.0, None),
+    ],
+)
+def test_met(target, value, expected):
+    assert results.met(row(target=target, value=value)) is expected
+
+
+def test_table():
+    lines = results.table(
+        [
+            row(quantity="bias | of Rg", value=-0.02, error=0.01, target="within 0.03"),
+            row(quantity="speed", value=84000.0, unit="tau/s", n=48),
+            row(quantity="bonds", value=0.5, target="<= 0.03"),
+        ]
+    ).splitlines()
+    assert lines[2] == r"| bias \| of Rg | -0.02 ± 0.01 | within 0.03 | yes | 16 |"
+    assert lines[3] == "| speed | 84,000 tau/s | | | 48 |"
+    assert "**no**" in lines[4]
+
+
+def test_write_tables_replaces_only_what_is_between_the_markers(path, tmp_path):
+    readme, book = tmp_path / "README.md", tmp_path / "book" / "results_table.md"
+    readme.write_text(f"before\n{results.BEGIN}\nold\n{results.END}\nafter\n")
+    results.record([row(quantity="new")], "n", path)
+    results.write_tables(path, readme, book)
+    once = readme.read_text()
+    assert once.startswith("before\n") and once.endswith("\nafter\n") and "old" not in once and "| new |" in once
+    assert "| new |" in book.read_text()
+    results.write_tables(path, readme, book)
+    assert readme.read_text() == once
+
+
+def test_a_readme_without_markers_is_refused():
+    with pytest.raises(ValueError, match="end of results"):
+        results.insert(results.BEGIN, "table")
+
+
+def test_the_shipped_tables_are_those_of_the_results_file():
+    markdown = results.table(results.load())
+    readme = results.README.read_text()
+    assert results.insert(readme, markdown) == readme, "README.md is stale: python -m mlcgmd.results"
+    assert results.BOOK_TABLE.read_text() == markdown, "book/results_table.md is stale: python -m mlcgmd.results"

@@ -1,0 +1,140 @@
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from toys import toy_systems
+
+from mlcgmd import rollout
+from mlcgmd.refiner import Gaussian, Multistep
+from mlcgmd.train import TrainConfig, build_model
+from mlcgmd.windows import Windows
+
+ARGUMENTS = {"time_step": 10.0, "steps": 25, "replicas": 2, "sampler": Multistep(evaluations=3), "seed": 0, "progress": False}
+
+
+@pytest.fixture(autouse=True)
+def short_blocks(monkeypatch):
+    monkeypatch.setattr(rollout, "BLOCK", 10)
+
+
+@pytest.fixture(scope="module")
+def systems():
+    return toy_systems()
+
+
+@pytest.fixture(scope="module")
+def model(systems):
+    return build_model(Windows(systems, 10, 2), TrainConfig(time_step=10, steps=1, history=2, width=16, layers=1, refiner_layers=1)).eval()
+
+
+def test_shapes_start_and_time(model, systems, tmp_path):
+    result = rollout.simulate(model, systems, tmp_path / "run.nc", **ARGUMENTS)
+    for system, run in zip(systems, result, strict=True):
+        assert run.position.shape == (2, 25, system.position.shape[1], 3)
+        # The first frame is the last of the two frames of history.
+        np.testing.assert_allclose(run.position.values[:, 0], system.position[1].expand(2, -1, -1), atol=0.006)
+        assert run.time.values.tolist() == [10.0 * k for k in range(25)]
+        assert not np.allclose(run.position.values[0, -1], run.position.values[1, -1]), "replicas must differ"
+    assert not (tmp_path / "run.nc.partial").exists()
+
+
+def test_keeps_one_frame_in_so_many(model, systems, tmp_path):
+    every = rollout.simulate(model, systems, tmp_path / "every.nc", **ARGUMENTS)[0]
+    some = rollout.simulate(model, systems, tmp_path / "some.nc", **ARGUMENTS | {"keep": 4})[0]
+    assert some.time.values.tolist() == [0, 40, 80, 120, 160, 200, 240]
+    np.testing.assert_array_equal(some.position.values, every.position.values[:, ::4])
+
+
+def test_same_seed_same_run_and_no_second_run(model, systems, tmp_path, monkeypatch):
+    a = rollout.simulate(model, systems, tmp_path / "a.nc", **ARGUMENTS)
+    b = rollout.simulate(model, systems, tmp_path / "b.nc", **ARGUMENTS)
+    c = rollout.simulate(model, systems, tmp_path / "c.nc", **ARGUMENTS | {"seed": 1})
+    assert a[0].position.equals(b[0].position) and not a[0].position.equals(c[0].position)
+    monkeypatch.setattr(rollout, "_run", lambda *_: pytest.fail("a complete run was run again"))
+    again = rollout.simulate(model, systems, tmp_path / "a.nc", **ARGUMENTS)
+    np.testing.assert_allclose(again[0].position, a[0].position, atol=0.006)
+
+
+def test_killed_run_resumes_to_the_same_result(model, systems, tmp_path):
+    whole = rollout.simulate(model, systems, tmp_path / "whole.nc", **ARGUMENTS)
+
+    class Killed(BaseException):
+        pass
+
+    call, calls = rollout.Stepper.__call__, []
+
+    def dies(self, *args):
+        calls.append(1)
+        if len(calls) == 18:
+            raise Killed
+        return call(self, *args)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(rollout.Stepper, "__call__", dies)
+        with pytest.raises(Killed):
+            rollout.simulate(model, systems, tmp_path / "cut.nc", **ARGUMENTS)
+    assert [p.name for p in sorted((tmp_path / "cut.nc.partial").glob("*.npz"))] == ["00000.npz"]
+    resumed = rollout.simulate(model, systems, tmp_path / "cut.nc", **ARGUMENTS)
+    for a, b in zip(whole, resumed, strict=True):
+        assert a.position.equals(b.position) and a.bead_rg2.equals(b.bead_rg2)
+
+
+def test_a_replica_that_explodes_is_stopped_alone(model, systems, tmp_path, monkeypatch):
+    call, calls = rollout.Stepper.__call__, []
+
+    def explodes(self, history, generator):
+        moved, size = call(self, history, generator)
+        calls.append(1)
+        assert torch.isfinite(history).all(), "nothing non-finite may enter the networks"
+        if len(calls) == 7:
+            moved[0] = float("nan")
+        if len(calls) == 9:
+            moved[-1] += 1e4
+        return moved, size
+
+    monkeypatch.setattr(rollout.Stepper, "__call__", explodes)
+    # The untrained model is a random walk: the guard is set so wide that only what is injected counts.
+    result = rollout.simulate(model, systems, tmp_path / "run.nc", **ARGUMENTS | {"guard": rollout.Guard(bond=100.0)})
+    first, last = result[0], result[-1]
+    assert first.failure.values.tolist() == ["non-finite positions at time 70", ""]
+    assert np.isfinite(first.position.values[0, :7]).all() and np.isnan(first.position.values[0, 7:]).all()
+    assert np.isfinite(first.position.values[1]).all()
+    assert last.failure.values[0] == "" and "CG bond" in last.failure.values[1] and "time 90" in last.failure.values[1]
+    assert (result[1].failure == "").all()
+
+
+@pytest.mark.parametrize(("change", "message"), [({"level": 4.0}, "particles per bead"), ({"type_name": ("X",)}, "particle types")])
+def test_refuses_systems_the_model_was_not_made_for(model, systems, tmp_path, change, message):
+    with pytest.raises(rollout.MismatchError, match=message):
+        rollout.simulate(model, [replace(systems[0], **change)], tmp_path / "run.nc", **ARGUMENTS)
+
+
+def test_refuses_another_time_step(model, systems, tmp_path):
+    with pytest.raises(rollout.MismatchError, match="steps of 10, not 20"):
+        rollout.simulate(model, systems, tmp_path / "run.nc", **ARGUMENTS | {"time_step": 20.0})
+
+
+def test_refuses_a_path_of_another_run(model, systems, tmp_path):
+    rollout.simulate(model, systems, tmp_path / "run.nc", **ARGUMENTS)
+    with pytest.raises(ValueError, match="other arguments"):
+        rollout.simulate(model, systems, tmp_path / "run.nc", **ARGUMENTS | {"sampler": Gaussian()})
+
+
+def test_truncated_run_is_refused(model, systems, tmp_path):
+    rollout.simulate(model, systems, tmp_path / "run.nc", **ARGUMENTS)
+    (tmp_path / "run.nc").write_bytes((tmp_path / "run.nc").read_bytes()[:500])
+    with pytest.raises(ValueError, match="truncated"):
+        rollout.load(tmp_path / "run.nc")
+
+
+def test_silent_network_diffuses_as_its_gaussian_says(systems, tmp_path):
+    """An untrained simulator has mean x(t) and one std: the sampler without refinement must give a random walk of that std."""
+    model = build_model(Windows(systems, 10, 1), TrainConfig(time_step=10, steps=1, width=16, layers=1, refiner_layers=1)).eval()
+    run = rollout.simulate(model, systems, tmp_path / "run.nc", **ARGUMENTS | {"sampler": Gaussian(), "replicas": 20, "steps": 2, "seed": 3})[0]
+    step = np.diff(run.position.values, axis=1)
+    with torch.no_grad():
+        from mlcgmd.graph import batch
+
+        std = model.simulator(batch([systems[0].topology], 1), systems[0].position[:1]).std.mean()
+    assert step.std() == pytest.approx(float(std), rel=0.1)

@@ -1,0 +1,139 @@
+import json
+
+import numpy as np
+import pytest
+import torch
+from toys import toy_systems
+
+from mlcgmd import train as training
+from mlcgmd.trajectory import TrajectoryError
+from mlcgmd.windows import Windows
+
+CONFIG = training.TrainConfig(time_step=10, steps=12, history=2, width=16, layers=1, refiner_layers=1, systems_per_batch=2, windows_per_system=4, save_every=6, ema=0.9)
+
+
+@pytest.fixture(scope="module")
+def systems():
+    return toy_systems()
+
+
+def weights(model):
+    return torch.cat([p.detach().flatten() for p in model.parameters()])
+
+
+def test_windows_hold_the_frames_they_say(systems):
+    windows = Windows(systems, 20, 2)
+    graph, x, size = windows.draw(np.random.default_rng(0), 2, 5)
+    assert x.shape == (3, len(graph.node_source), 3) and size.shape == (x.shape[1],)
+    assert graph.n_graphs == 10
+    # Each window is three frames of one system, two frames apart, forwards or backwards.
+    first = systems[int(np.random.default_rng(0).choice(3, size=2, replace=False)[0])]
+    b = first.position.shape[1]
+    for w in range(5):
+        window = x[:, w * b : (w + 1) * b]
+        at = [int((first.position - frame).abs().sum(dim=(1, 2)).argmin()) for frame in window]
+        assert abs(at[1] - at[0]) == 2 and at[2] - at[1] == at[1] - at[0]
+        assert torch.equal(size[w * b : (w + 1) * b], first.bead_rg2[at[1]])
+
+
+def test_windows_refuse_what_they_cannot_give(systems):
+    with pytest.raises(TrajectoryError, match="not a multiple"):
+        Windows(systems, 15, 2)
+    with pytest.raises(TrajectoryError, match="too few"):
+        Windows(systems, 500, 2)
+
+
+def test_training_learns(systems, tmp_path):
+    config = training.TrainConfig(time_step=10, steps=300, width=16, layers=2, refiner_layers=2, systems_per_batch=3, windows_per_system=8, save_every=50)
+    _, curves = training.train(systems, systems, config, tmp_path, progress=False)
+    assert curves.train_nll.iloc[-1] < curves.train_nll.iloc[0]
+    # The Ornstein-Uhlenbeck toy can be predicted better than "nothing moves", whose error is 1 by normalisation.
+    assert curves.validation_mse.iloc[-1] < 0.97
+
+
+def test_resumed_training_equals_uninterrupted_training(systems, tmp_path):
+    whole, curves = training.train(systems, systems[:1], CONFIG, tmp_path / "whole", progress=False)
+
+    class Killed(Exception):
+        pass
+
+    step = training.Training.training_step
+
+    def dies(self, *args):
+        if self.global_step == 9:
+            raise Killed
+        return step(self, *args)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(training.Training, "training_step", dies)
+        with pytest.raises(Killed):
+            training.train(systems, systems[:1], CONFIG, tmp_path / "cut", progress=False)
+    resumed, resumed_curves = training.train(systems, systems[:1], CONFIG, tmp_path / "cut", progress=False)
+    assert torch.equal(weights(whole), weights(resumed))
+    columns = [c for c in curves if c.startswith("validation")]
+    assert curves[columns].equals(resumed_curves[columns])
+
+
+def test_seed_decides(systems, tmp_path):
+    from dataclasses import replace
+
+    short = replace(CONFIG, steps=3, save_every=3)
+    a, _ = training.train(systems, [], short, tmp_path / "a", progress=False)
+    b, _ = training.train(systems, [], short, tmp_path / "b", progress=False)
+    c, _ = training.train(systems, [], replace(short, seed=1), tmp_path / "c", progress=False)
+    assert torch.equal(weights(a), weights(b)) and not torch.equal(weights(a), weights(c))
+
+
+def test_refuses_a_folder_of_another_run(systems, tmp_path):
+    from dataclasses import replace
+
+    training.train(systems, [], replace(CONFIG, steps=2, save_every=1), tmp_path, progress=False)
+    with pytest.raises(ValueError, match="another config"):
+        training.train(systems, [], CONFIG, tmp_path, progress=False)
+
+
+def test_refuses_systems_of_different_levels(systems):
+    mixed = [systems[0], toy_systems(2, level=4)[1]]
+    with pytest.raises(ValueError, match="level 4"):
+        training.build_model(Windows(mixed, 10, 1), CONFIG)
+
+
+@pytest.fixture
+def saved(systems, tmp_path):
+    model = training.build_model(Windows(systems, 10, 2), CONFIG)
+    return model, training.save_model(model, tmp_path / "model.safetensors", {"seed": 0})
+
+
+def test_checkpoint_round_trip(saved):
+    model, path = saved
+    again = training.load_model(path)
+    assert again.config == model.config
+    assert torch.equal(weights(again), weights(model))
+
+
+@pytest.mark.parametrize("damage", ["truncated", "corrupted", "no json", "version", "weights"])
+def test_damaged_checkpoints_are_refused(saved, damage):
+    _, path = saved
+    header = path.with_suffix(".json")
+    match = "truncated, corrupted or incomplete"
+    if damage == "truncated":
+        path.write_bytes(path.read_bytes()[:1000])
+    elif damage == "corrupted":
+        path.write_bytes(b"\xff" * 8 + path.read_bytes()[8:])
+    elif damage == "no json":
+        header.unlink()
+    elif damage == "version":
+        header.write_text(json.dumps(json.loads(header.read_text()) | {"version": 99}))
+        match = "checkpoint format 99"
+    else:
+        content = json.loads(header.read_text())
+        content["simulator"]["width"] = 24
+        header.write_text(json.dumps(content))
+        match = "do not fit the config"
+    with pytest.raises(training.CheckpointError, match=match):
+        training.load_model(path)
+
+
+def test_missing_checkpoint(tmp_path):
+    with pytest.raises(FileNotFoundError, match="train one"):
+        training.load_model(tmp_path / "none.safetensors")
