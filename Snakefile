@@ -89,6 +89,8 @@ rule train:
         DONE + "01_generate_md",
     output:
         touch(DONE + "03_train.{model}"),
+        # Declared, so that it is removed before the job: a shipped model is not taken for a new one.
+        (ROOT / "data" / "models" / "{model}.safetensors").as_posix(),
     params:
         values=lambda wildcards: json.dumps(
             {"dataset": config["dataset"], "level": config["level"], "model": wildcards.model} | MODELS[wildcards.model]
@@ -107,8 +109,11 @@ rule simulate:
         DONE + f"03_train.{MODEL}",
     output:
         touch(DONE + "04_simulate.{simulation}"),
+        (ROOT / "data" / "simulations" / f"{config['dataset']}.{{simulation}}.nc").as_posix(),
     params:
-        values=lambda wildcards: json.dumps({"model": MODEL, "dataset": config["dataset"]} | SIMULATIONS[wildcards.simulation]),
+        values=lambda wildcards: json.dumps(
+            {"model": MODEL, "dataset": config["dataset"], "name": wildcards.simulation} | SIMULATIONS[wildcards.simulation]
+        ),
         output=lambda wildcards: output_of(
             "04_simulate" if wildcards.simulation == SIMULATION else f"04_simulate.{wildcards.simulation}",
             wildcards.simulation == SIMULATION,

@@ -12,6 +12,13 @@ from .windows import CoarseSystem
 
 CONTACT = 1.5
 """Two beads are in contact below this multiple of the mean CG bond length."""
+SCORES = (
+    *("rg2_md", "rg2_md_error", "rg2", "rg2_error", "rg2_emd", "rg2_emd_md", "rg2_particle_md", "rg2_particle", "bond_emd"),
+    *("contact_correlation", "relaxation_md", "relaxation_md_error", "relaxation_model", "relaxation_model_error"),
+)
+"""What :func:`compare` measures."""
+HEADLINES = ("rg2.bias", "rg2.r2", "rg2.emd_over_md", "bond.emd", "relaxation.abs_log2", "contact.correlation")
+"""What :func:`summary` sums up."""
 
 
 @dataclass(frozen=True)
@@ -55,7 +62,12 @@ class Sample:
 def of_md(system: CoarseSystem, frames: slice = slice(None)) -> Sample:
     """MD as a sample of one replica."""
     return Sample(
-        system.name, system.position[frames].numpy()[None], system.bead_rg2[frames].numpy()[None], system.mass, system.bond, system.frame_interval
+        system.name,
+        system.position[frames].numpy()[None],
+        system.bead_rg2[frames].numpy()[None],
+        system.mass,
+        system.bond,
+        system.frame_interval,
     )
 
 
@@ -79,9 +91,9 @@ def compare(md: Sample, model: Sample) -> dict[str, float]:
     cutoff = CONTACT * float(bond_a.mean())
     scores = {
         "rg2_md": a.mean(),
-        "rg2_md_error": _or_nan(lambda: statistics.standard_error(a[0])),
+        "rg2_md_error": _error(a[0]),
         "rg2": b.mean(),
-        "rg2_error": _or_nan(lambda: statistics.standard_error(b)),
+        "rg2_error": _error(b),
         "rg2_emd": statistics.emd(a.ravel(), b.ravel()) / a.mean(),
         "rg2_emd_md": statistics.emd_halves(a[0]) / a.mean(),
         "rg2_particle_md": fine_a.mean(),
@@ -90,38 +102,51 @@ def compare(md: Sample, model: Sample) -> dict[str, float]:
         "contact_correlation": observables.contact_correlation(md.contacts(cutoff), model.contacts(cutoff), md.bond),
     }
     for key, values, interval in (("md", a[0], md.interval), ("model", b, model.interval)):
-        time = _or_nan(lambda v=values, i=interval: statistics.relaxation_time(v, i))  # type: ignore[misc]
-        value, error = time if isinstance(time, statistics.Estimate) else (np.nan, np.nan)
+        value, error = _relaxation(values, interval)
         scores |= {f"relaxation_{key}": value, f"relaxation_{key}_error": error}
     return {name: float(value) for name, value in scores.items()}
 
 
-def _or_nan(function):  # type: ignore[no-untyped-def]
+def _error(values: np.ndarray) -> float:
     try:
-        return function()
+        return statistics.standard_error(values)
     except statistics.TooShortError:
         return np.nan
 
 
+def _relaxation(values: np.ndarray, interval: float) -> tuple[float, float]:
+    try:
+        return statistics.relaxation_time(values, interval)
+    except statistics.TooShortError:
+        return np.nan, np.nan
+
+
 def compare_all(systems: Sequence[CoarseSystem], runs: Sequence[xr.Dataset], discard: float) -> pd.DataFrame:
-    """:func:`compare` for each chain with its simulation; a row per chain, with the number of replicas that failed."""
+    """:func:`compare` for each chain with its simulation; a row per chain, with the number of replicas that failed.
+
+    A chain of which every replica failed has NaN scores.
+    """
     rows = []
     for system, run in zip(systems, runs, strict=True):
         model = of_simulation(run, discard)
-        row: dict[str, float | str] = {"chain": system.name, "failed": int((run.failure.values != "").sum())}
-        rows.append(row | (compare(of_md(system), model) if model else {}))
-    return pd.DataFrame(rows)
+        scores = compare(of_md(system), model) if model else {}
+        rows.append({"chain": system.name, "failed": int((run.failure.values != "").sum()), **scores})
+    return pd.DataFrame(rows).reindex(columns=["chain", "failed", *SCORES])
 
 
 def summary(scores: pd.DataFrame) -> dict[str, float]:
-    """The headline numbers of a table of :func:`compare_all`."""
+    """The headline numbers of a table of :func:`compare_all`, over the chains that have scores; NaN with fewer than two."""
+    scores = scores.dropna(subset=["rg2"])
+    if len(scores) < 2:
+        return dict.fromkeys(HEADLINES, np.nan)
     relative = scores.rg2 / scores.rg2_md - 1
     ratio = np.log2(scores.relaxation_model / scores.relaxation_md)
-    return {
-        "rg2.bias": float(relative.mean()),
-        "rg2.r2": statistics.r2(scores.rg2_md, scores.rg2),
-        "rg2.emd_over_md": float(scores.rg2_emd.mean() / scores.rg2_emd_md.mean()),
-        "bond.emd": float(scores.bond_emd.mean()),
-        "relaxation.abs_log2": float(ratio.abs().median()),
-        "contact.correlation": float(scores.contact_correlation.mean()),
-    }
+    values = (
+        relative.mean(),
+        statistics.r2(scores.rg2_md, scores.rg2) if scores.rg2_md.nunique() > 1 else np.nan,
+        scores.rg2_emd.mean() / scores.rg2_emd_md.mean(),
+        scores.bond_emd.mean(),
+        ratio.abs().median(),
+        scores.contact_correlation.mean(),
+    )
+    return dict(zip(HEADLINES, map(float, values), strict=True))

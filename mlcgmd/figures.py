@@ -26,17 +26,29 @@ WIDTH = 7.0
 def style() -> None:
     """One look for all figures: white cards that read in light and dark, and the same bytes on each run."""
     sns.set_theme(style="ticks", palette="colorblind", font_scale=0.85)
-    mpl.rcParams.update({"figure.dpi": 110, "savefig.dpi": 160, "figure.facecolor": "white", "svg.hashsalt": "mlcgmd", "figure.constrained_layout.use": True})
+    mpl.rcParams.update(
+        {
+            "figure.dpi": 110,
+            "savefig.dpi": 160,
+            "figure.facecolor": "white",
+            "svg.hashsalt": "mlcgmd",
+            "figure.constrained_layout.use": True,
+        }
+    )
 
 
-def save(figure: Figure, name: str, *, notebook: str, parameters: Mapping[str, Any], inputs: Sequence[Path], folder: Path = FIGURES) -> None:
+def save(
+    figure: Figure, name: str, *, notebook: str, parameters: Mapping[str, Any], inputs: Sequence[Path], folder: Path = FIGURES
+) -> None:
     """Write ``name``.svg, .png and .json: the notebook, its parameters and the checksums of the files the figure was made from."""
     for kind in ("svg", "png"):
         with atomic(folder / f"{name}.{kind}") as temporary:
             figure.savefig(temporary, format=kind, metadata={"Date": None} if kind == "svg" else {"Software": None})
     sums = {path.relative_to(ROOT).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest() for path in inputs}
     with atomic(folder / f"{name}.json") as temporary:
-        temporary.write_text(json.dumps({"notebook": notebook, "parameters": dict(parameters), "inputs": sums}, indent=1, sort_keys=True) + "\n")
+        temporary.write_text(
+            json.dumps({"notebook": notebook, "parameters": dict(parameters), "inputs": sums}, indent=1, sort_keys=True) + "\n"
+        )
 
 
 def training_curves(curves: pd.DataFrame) -> Figure:
@@ -63,8 +75,18 @@ def parity(scores: pd.DataFrame, short: pd.DataFrame, short_label: str) -> Figur
         errors = {"rg2": ("rg2_md_error", "rg2_error"), "relaxation_model": ("relaxation_md_error", "relaxation_model_error")}[model]
         if model == "rg2":
             axis.plot(scores[md], short[model], "s", ms=4, color=OTHER, mfc="none", label=short_label)
-        axis.errorbar(scores[md], scores[model], xerr=scores[errors[0]], yerr=scores[errors[1]], fmt="o", ms=4, lw=1, color=MODEL, label="learned, refined")
-        low, high = axis.get_xlim()
+        axis.errorbar(
+            scores[md],
+            scores[model],
+            xerr=scores[errors[0]],
+            yerr=scores[errors[1]],
+            fmt="o",
+            ms=4,
+            lw=1,
+            color=MODEL,
+            label="learned, refined",
+        )
+        low, _ = axis.get_xlim()
         axis.axline((low, low), slope=1, color="0.6", lw=1, zorder=0)
         axis.set(xlabel=f"MD: {label}", ylabel=f"model: {label}")
     axes[0].legend(frameon=False)
@@ -116,7 +138,9 @@ def contact_maps(md: Sequence[Sample], model: Sequence[Sample], chosen: Sequence
     for axis, k in zip(axes, chosen, strict=True):
         cutoff = CONTACT * float(md[k].bonds().mean())
         a, b = md[k].contacts(cutoff), model[k].contacts(cutoff)
-        image = axis.imshow(np.tril(a, -1) + np.triu(b, 1) + np.diag(np.full(len(a), np.nan)), vmin=0, vmax=1, cmap="viridis", origin="lower")
+        image = axis.imshow(
+            np.tril(a, -1) + np.triu(b, 1) + np.diag(np.full(len(a), np.nan)), vmin=0, vmax=1, cmap="viridis", origin="lower"
+        )
         axis.set(title=f"chain {md[k].name.split('-')[-1]}", xlabel="bead")
     axes[0].set_ylabel("bead")
     figure.colorbar(image, ax=axes, label="fraction in contact", shrink=0.8)
@@ -130,7 +154,16 @@ def bond_distributions(samples: Mapping[str, Sequence[Sample]]) -> Figure:
         lengths = np.concatenate([s.bonds().ravel() for s in kind])
         bends = np.concatenate([observables.bond_angles(s.frames, observables.angles(s.bond)).ravel() for s in kind])
         for axis, values, bins in ((axes[0], lengths, np.linspace(0, 10, 101)), (axes[1], bends, np.linspace(0, 180, 91))):
-            axis.hist(values, bins, density=True, histtype="stepfilled" if label == "MD" else "step", color=colour, alpha=0.4 if label == "MD" else 1, lw=1.4, label=label)
+            axis.hist(
+                values,
+                bins,
+                density=True,
+                histtype="stepfilled" if label == "MD" else "step",
+                color=colour,
+                alpha=0.4 if label == "MD" else 1,
+                lw=1.4,
+                label=label,
+            )
     axes[0].set(xlabel=r"CG bond length ($\sigma$)", ylabel="density")
     axes[1].set(xlabel="angle between CG bonds (degrees)", ylabel="density")
     axes[0].legend(frameon=False)
@@ -145,7 +178,7 @@ def tica_plane(md: Sequence[Sample], model: Sequence[Sample], chosen: Sequence[i
         a, b = (observables.pair_distances(s.frames) for s in (md[k], model[k]))
         slow = observables.tica([a], lag=max(1, round(lag / md[k].interval)))
         x, y = slow.project(a), slow.project(b)
-        edges = [np.linspace(*np.quantile(x[:, c], [0.002, 0.998]), 26) for c in (0, 1)]
+        edges = [np.linspace(np.quantile(x[:, c], 0.002), np.quantile(x[:, c], 0.998), 26) for c in (0, 1)]
         histogram, _, _ = np.histogram2d(x[:, 0], x[:, 1], bins=edges, density=True)
         other, _, _ = np.histogram2d(y[:, 0], y[:, 1], bins=edges, density=True)
         centres = [0.5 * (e[1:] + e[:-1]) for e in edges]
@@ -170,8 +203,12 @@ def stability(times: np.ndarray, bonds: np.ndarray, rg2: np.ndarray, md_bond: fl
 
 
 def short_md_curve(curve: pd.DataFrame, model: Mapping[str, float], equal_cost: float) -> Figure:
-    """Error of short MD against its length, with the learned simulator's as lines; ``equal_cost`` is the MD length of the same wall time."""
-    panels = {"rg2.r2": r"$R^2$ of $\langle R_g^2\rangle$", "rg2.emd_over_md": r"EMD of $R_g^2$ / MD's halves", "contact.correlation": "contact correlation"}
+    """Error of short MD against its length, the learned simulator's as lines; ``equal_cost``: MD of the same wall time."""
+    panels = {
+        "rg2.r2": r"$R^2$ of $\langle R_g^2\rangle$",
+        "rg2.emd_over_md": r"EMD of $R_g^2$ / MD's halves",
+        "contact.correlation": "contact correlation",
+    }
     figure, axes = plt.subplots(1, 3, figsize=(WIDTH, 2.4))
     for axis, (key, label) in zip(axes, panels.items(), strict=True):
         axis.plot(curve.length, curve[key], "s-", ms=4, color=OTHER, label="short MD")

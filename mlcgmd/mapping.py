@@ -60,7 +60,9 @@ class CoarseGraining:
         """Centres of mass (F, B, 3) of unwrapped particle positions (F, N, 3), as one sparse product per block of frames."""
         matrix = self.matrix
         if position.ndim != 3 or position.shape[1] != matrix.shape[1]:
-            raise MappingError(f"positions {position.shape} do not fit a mapping of {matrix.shape[1]} particles; expected (frames, {matrix.shape[1]}, 3)")
+            raise MappingError(
+                f"positions {position.shape} do not fit a mapping of {matrix.shape[1]} particles; expected (frames, {matrix.shape[1]}, 3)"
+            )
         out = np.empty((len(position), self.n_beads, 3), np.float32)
         for first in range(0, len(position), 1000):
             block = position[first : first + 1000]
@@ -147,14 +149,12 @@ def _partition(graph: csr_array, k: int, where: str) -> np.ndarray:
     if k == n:
         return np.arange(n)
     adjacency = pymetis.CSRAdjacency(graph.indptr.tolist(), graph.indices.tolist())
-    _, parts = pymetis.part_graph(k, adjacency=adjacency, recursive=True, options=pymetis.Options(seed=0))
-    parts = np.asarray(parts)
+    parts = np.asarray(pymetis.part_graph(k, adjacency=adjacency, recursive=True, options=pymetis.Options(seed=0))[1])
     pieces = [p for p in range(k) if (parts == p).any() and _connected(graph, np.flatnonzero(parts == p))]
     if len(pieces) < k:
         # Recursive bisection balances best but may leave a part empty or in pieces; the k-way scheme can forbid that.
         options = pymetis.Options(seed=0, contig=1)
-        _, parts = pymetis.part_graph(k, adjacency=adjacency, recursive=False, options=options)
-        parts = np.asarray(parts)
+        parts = np.asarray(pymetis.part_graph(k, adjacency=adjacency, recursive=False, options=options)[1])
     _, first, inverse = np.unique(parts, return_index=True, return_inverse=True)
     return np.argsort(np.argsort(first))[inverse]
 

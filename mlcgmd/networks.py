@@ -6,6 +6,8 @@ leave as sums of the pair vectors that came in, with learned scalar coefficients
 are equivariant by construction and need not learn it from rotated copies of the data.
 """
 
+from itertools import pairwise
+
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
@@ -16,7 +18,7 @@ class MLP(nn.Sequential):
 
     def __init__(self, *sizes: int) -> None:
         layers: list[nn.Module] = []
-        for a, b in zip(sizes, sizes[1:], strict=False):
+        for a, b in pairwise(sizes):
             layers += [nn.Linear(a, b), nn.SiLU()]
         super().__init__(*layers[:-1])
 

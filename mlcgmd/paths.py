@@ -14,6 +14,7 @@ WORKFLOW = ROOT / "workflow"
 RUNS = ROOT / "runs"
 """Scratch of training and simulation; not in git."""
 MODELS = DATA / "models"
+SIMULATIONS = DATA / "simulations"
 RESULTS = DATA / "results.json"
 
 

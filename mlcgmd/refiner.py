@@ -60,7 +60,9 @@ class Refiner(nn.Module):
         pair_vector = vectors.index_select(0, i) - vectors.index_select(0, j)
         # A proposal in the frame of one bead: c_in is the same on both ends, so differences are translation invariant.
         c_noise = sigma.log() / 4
-        noise = self.noise_in(torch.cat([c_noise, (2 * c_noise).sin(), (2 * c_noise).cos(), (4 * c_noise).sin(), (4 * c_noise).cos()], dim=1))
+        noise = self.noise_in(
+            torch.cat([c_noise, (2 * c_noise).sin(), (2 * c_noise).cos(), (4 * c_noise).sin(), (4 * c_noise).cos()], dim=1)
+        )
         h = self.node_in(torch.cat([prediction.node, z.norm(dim=1, keepdim=True)], dim=1)) + noise
         e = prediction.pair + self.pair_in(invariants(pair_vector))
         for layer in self.layers:
@@ -168,3 +170,19 @@ class Gaussian:
 
 
 Sampler = Multistep | Langevin | Gaussian
+
+
+def make_sampler(name: str, evaluations: int | None = None) -> Sampler:
+    """The sampler of a name, as notebooks and workflows give it: ``multistep``, ``langevin`` or ``gaussian``.
+
+    Raises:
+        ValueError: there is no such sampler, or it does not take a number of evaluations.
+    """
+    if name == "multistep":
+        return Multistep() if evaluations is None else Multistep(evaluations=evaluations)
+    if name not in ("langevin", "gaussian"):
+        raise ValueError(f"there is no sampler {name!r}; use multistep, langevin or gaussian")
+    sampler = Langevin() if name == "langevin" else Gaussian()
+    if evaluations not in (None, sampler.evaluations):
+        raise ValueError(f"the sampler {name} makes {sampler.evaluations} evaluations per step, not {evaluations}")
+    return sampler

@@ -133,7 +133,9 @@ class Simulator(nn.Module):
         """Normalised time-integrated acceleration -> next positions; the inverse of :meth:`encode`."""
         return inertial(history) + self.config.step_length * acceleration
 
-    def negative_log_likelihood(self, prediction: Prediction, history: Float[Tensor, "K n 3"], target: Float[Tensor, "n 3"]) -> Float[Tensor, " n"]:
+    def negative_log_likelihood(
+        self, prediction: Prediction, history: Float[Tensor, "K n 3"], target: Float[Tensor, "n 3"]
+    ) -> Float[Tensor, " n"]:
         """-log N(a; mean, std) per bead, in nats, of the normalised acceleration (up to the constant 3/2 log 2 pi)."""
         error = self.encode(history, target) - self.encode(history, prediction.mean)
         std = prediction.std / self.config.step_length

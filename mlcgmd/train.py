@@ -17,14 +17,16 @@ import numpy as np
 import pandas as pd
 import pytorch_lightning as lightning
 import torch
+import yaml
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
+from . import datasets
 from .paths import atomic
 from .refiner import Refiner
 from .simulator import Simulator, SimulatorConfig
-from .windows import CoarseSystem, Windows
+from .windows import CoarseSystem, Windows, prepare
 
 CHECKPOINT_VERSION = 1
 LAST, CURVES = "last.ckpt", "curves.jsonl"
@@ -61,10 +63,17 @@ def save_model(model: Model, path: Path | str, training: dict[str, Any] | None =
         "training": training or {},
     }
     with atomic(path) as temporary:
-        save_file({k: v.contiguous().cpu() for k, v in model.state_dict().items()}, temporary, {"mlcgmd": json.dumps(header, sort_keys=True)})
+        save_file(
+            {k: v.contiguous().cpu() for k, v in model.state_dict().items()}, temporary, {"mlcgmd": json.dumps(header, sort_keys=True)}
+        )
     with atomic(path.with_suffix(".json")) as temporary:
         temporary.write_text(json.dumps(header, indent=1, sort_keys=True) + "\n")
     return path
+
+
+def recorded(path: Path | str) -> dict[str, Any]:
+    """What :func:`save_model` was told of the training."""
+    return json.loads(Path(path).with_suffix(".json").read_text())["training"]
 
 
 def load_model(path: Path | str, device: str = "cpu") -> Model:
@@ -81,7 +90,9 @@ def load_model(path: Path | str, device: str = "cpu") -> Model:
         weights = load_file(path, device=device)
         header = json.loads(path.with_suffix(".json").read_text())
     except (SafetensorError, OSError, json.JSONDecodeError) as error:
-        raise CheckpointError(f"{path} (with its .json) is truncated, corrupted or incomplete: {error}; restore it or train again") from error
+        raise CheckpointError(
+            f"{path} (with its .json) is truncated, corrupted or incomplete: {error}; restore it or train again"
+        ) from error
     if header.get("version") != CHECKPOINT_VERSION:
         raise CheckpointError(f"{path} has checkpoint format {header.get('version')}, this library reads {CHECKPOINT_VERSION}")
     config = header["simulator"] | {"type_name": tuple(header["simulator"]["type_name"])}
@@ -130,16 +141,28 @@ class Training(lightning.LightningModule):
         super().__init__()
         self.model, self.config, self.folder = model, config, folder
         self.training_windows, self.validation_windows = training, validation
-        self.ema = torch.optim.swa_utils.AveragedModel(model, multi_avg_fn=torch.optim.swa_utils.get_ema_multi_avg_fn(config.ema))
+        self.ema = torch.optim.swa_utils.AveragedModel(model, avg_fn=self._average)
         self.sums: dict[str, float] = {}
         self.last_row = 0
+
+    def _average(self, average: Tensor, weight: Tensor, n: int | Tensor) -> Tensor:
+        # Young averages forget faster, so that a short training is not dominated by its first weights.
+        return torch.lerp(weight, average, min(self.config.ema, (1 + float(n)) / (10 + float(n))))
+
+    @property
+    def average(self) -> Model:
+        """The model with averaged weights."""
+        module = self.ema.module
+        assert isinstance(module, Model)
+        return module
 
     def losses(self, model: Model, windows: Windows, stream: Sequence[int], batch: tuple[int, int]) -> dict[str, Tensor]:
         """The three losses (per bead and component for the last two) on a batch drawn from the random stream."""
         c, s = self.config, model.simulator
         rng = np.random.default_rng(list(stream))
         generator = torch.Generator().manual_seed(int(rng.integers(2**63)))
-        graph, positions, size = (part.to(self.device) for part in windows.draw(rng, *batch))
+        graph, positions, size = windows.draw(rng, *batch)
+        graph, positions, size = graph.to(self.device), positions.to(self.device), size.to(self.device)
         history, target = positions[:-1], positions[-1]
         low, high = np.log(c.history_noise)
         level = torch.exp(low + (high - low) * torch.rand(graph.n_graphs, 1, generator=generator)).to(self.device)
@@ -156,7 +179,9 @@ class Training(lightning.LightningModule):
     def training_step(self, *_: Any) -> Tensor:
         """One optimiser step; the batch depends on the global step alone."""
         c = self.config
-        losses = self.losses(self.model, self.training_windows, (c.seed, 0, self.global_step, self.global_rank), (c.systems_per_batch, c.windows_per_system))
+        losses = self.losses(
+            self.model, self.training_windows, (c.seed, 0, self.global_step, self.global_rank), (c.systems_per_batch, c.windows_per_system)
+        )
         for name, value in losses.items():
             self.sums[name] = self.sums.get(name, 0.0) + float(value.detach())
         return losses["nll"] + losses["score"] + losses["size"]
@@ -187,7 +212,7 @@ class Training(lightning.LightningModule):
         """Losses of the averaged model on fixed validation windows."""
         assert self.validation_windows is not None
         n = len(self.validation_windows.systems)
-        rows = [self.losses(self.ema.module, self.validation_windows, (self.config.seed, 1, k), (n, 64)) for k in range(batches)]
+        rows = [self.losses(self.average, self.validation_windows, (self.config.seed, 1, k), (n, 64)) for k in range(batches)]
         return {k: float(np.mean([float(r[k]) for r in rows])) for k in rows[0]}
 
     def configure_optimizers(self) -> Any:
@@ -206,7 +231,9 @@ def build_model(training: Windows, config: TrainConfig) -> Model:
     first = training.systems[0]
     for s in training.systems:
         if (s.type_name, s.level) != (first.type_name, first.level):
-            raise ValueError(f"{s.name} has types {s.type_name} at level {s.level:g}, {first.name} has {first.type_name} at level {first.level:g}")
+            raise ValueError(
+                f"{s.name} has types {s.type_name} at level {s.level:g}, {first.name} has {first.type_name} at level {first.level:g}"
+            )
     torch.manual_seed(config.seed)
     return Model(
         SimulatorConfig(
@@ -267,6 +294,29 @@ def train(
         curves.write_text("".join(f"{line}\n" for line in kept))
     else:
         curves.unlink(missing_ok=True)
-    loader = torch.utils.data.DataLoader(range(config.steps), batch_size=None)  # type: ignore[arg-type]
+    loader: torch.utils.data.DataLoader = torch.utils.data.DataLoader(range(config.steps), batch_size=None)  # type: ignore[arg-type]
     trainer.fit(module, loader, ckpt_path=last if last.exists() else None, weights_only=True)
-    return module.ema.module.cpu().eval(), pd.read_json(curves, lines=True)
+    return module.average.cpu().eval(), pd.read_json(curves, lines=True)
+
+
+def minutes(curves: pd.DataFrame) -> float:
+    """Time that a training took, from its curves: that of the typical row times the number of rows, so that a pause does not count."""
+    return float(curves.time.diff().median() * len(curves) / 60) if len(curves) > 1 else 0.0
+
+
+def main(arguments: list[str]) -> None:
+    """``python -m mlcgmd.train run.yaml``: train, and write the model of ``run.yaml``.
+
+    The file has the fields of :class:`TrainConfig` and ``dataset``, ``level``, ``folder``, ``model``.
+    """
+    if len(arguments) != 1:
+        raise SystemExit(main.__doc__)
+    options = yaml.safe_load(Path(arguments[0]).read_text())
+    dataset, level, folder, path = (options.pop(key) for key in ("dataset", "level", "folder", "model"))
+    systems, validation = ([prepare(t, level) for t in datasets.load(dataset, split)] for split in ("train", "validation"))
+    model, curves = train(systems, validation, TrainConfig(**options), folder)
+    save_model(model, path, {"dataset": dataset, "minutes": round(minutes(curves), 1)} | options)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

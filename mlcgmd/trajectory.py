@@ -227,7 +227,7 @@ def save(trajectory: xr.Dataset, path: Path | str, resolution: float = 0.01) -> 
     path = Path(path)
     packed = "int16" if float(np.abs(trajectory.position).max()) / resolution < 32000 else "int32"
     encoding: dict[str, dict[str, Any]] = {
-        name: {"zlib": True, "complevel": 6, "shuffle": True} for name, v in trajectory.data_vars.items() if v.ndim
+        str(name): {"zlib": True, "complevel": 6, "shuffle": True} for name, v in trajectory.data_vars.items() if v.ndim
     }
     f, n = trajectory.sizes["frame"], trajectory.sizes["particle"]
     encoding["position"] |= {

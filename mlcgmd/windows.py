@@ -78,10 +78,12 @@ class Windows:
         for s in self.systems:
             stride = round(time_step / s.frame_interval)
             if stride < 1 or abs(stride * s.frame_interval - time_step) > 1e-3 * s.frame_interval:
-                raise trajectory.TrajectoryError(f"{s.name}: a time step of {time_step:g} is not a multiple of the frame interval {s.frame_interval:g}")
+                raise trajectory.TrajectoryError(
+                    f"{s.name}: a time step of {time_step:g} is not a multiple of the frame interval {s.frame_interval:g}"
+                )
             if len(s.position) <= stride * history:
                 raise trajectory.TrajectoryError(
-                    f"{s.name}: {len(s.position)} frames are too few for one window of {stride * history + 1}; use a longer trajectory or a shorter time step"
+                    f"{s.name}: {len(s.position)} frames are too few for one window of {stride * history + 1}; use a shorter time step"
                 )
             self.strides.append(stride)
 
@@ -113,5 +115,7 @@ class Windows:
 
     def pair_length(self) -> float:
         """Root mean square length of a CG bond."""
-        squares = [(s.position[:, s.bond[:, 0]] - s.position[:, s.bond[:, 1]]).square().sum(dim=2).mean() for s in self.systems if len(s.bond)]
+        squares = [
+            (s.position[:, s.bond[:, 0]] - s.position[:, s.bond[:, 1]]).square().sum(dim=2).mean() for s in self.systems if len(s.bond)
+        ]
         return float(torch.stack(squares).mean().sqrt()) if squares else 1.0

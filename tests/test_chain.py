@@ -141,11 +141,11 @@ def test_temperature_from_velocities(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_size_of_a_homopolymer(tmp_path: Path) -> None:
-    """<Rg^2> = 46 of 100 B1 beads (eps 0.10), within three block errors."""
+    """<Rg^2> of 100 B1 beads (eps 0.10) against 200,000 tau of an independent engine: LAMMPS gave 47.2 +- 0.7."""
     chain = spec("a" * 100, length=10000.0, frame_interval=10.0, equilibration=1000.0)
     position = trajectory.load(sample(chain, tmp_path / "chain.nc")).position.values.astype(float)
     rg2 = ((position - position.mean(axis=1, keepdims=True)) ** 2).sum(axis=2).mean(axis=1)
     blocks = rg2.reshape(10, -1).mean(axis=1)
     error = blocks.std(ddof=1) / np.sqrt(10)
     assert error < 5.0
-    assert abs(blocks.mean() - 46.0) < 3 * error
+    assert abs(blocks.mean() - 47.2) < 3 * np.hypot(error, 0.7)

@@ -92,7 +92,9 @@ def test_many_frames_in_seconds(fine):
     assert time.perf_counter() - start < 3
 
 
-@pytest.mark.parametrize(("level", "message"), [(0.5, "below 1"), (0, "below 1"), (float("nan"), "below 1"), (1000, "larger than molecule 0")])
+@pytest.mark.parametrize(
+    ("level", "message"), [(0.5, "below 1"), (0, "below 1"), (float("nan"), "below 1"), (1000, "larger than molecule 0")]
+)
 def test_refuses_impossible_levels(fine, level, message):
     with pytest.raises(mapping.MappingError, match=message):
         mapping.coarse_grain(fine, level)

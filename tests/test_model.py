@@ -90,7 +90,9 @@ def test_order_of_beads_does_not_matter():
     order = torch.randperm(x.shape[1], generator=torch.Generator().manual_seed(0))
     new_index = torch.argsort(order)
     fine = graph.fine
-    moved = type(fine)(fine.particle_type, fine.particle_bond, new_index[fine.bead], fine.bead_mass[order], new_index[fine.pair], fine.pair_feature)
+    moved = type(fine)(
+        fine.particle_type, fine.particle_bond, new_index[fine.bead], fine.bead_mass[order], new_index[fine.pair], fine.pair_feature
+    )
     permuted = type(graph)(moved, graph.node_source, graph.node_graph, moved.pair, graph.pair_source, graph.graph_system)
     torch.testing.assert_close(model.simulator(permuted, x[:, order]).mean, model.simulator(graph, x).mean[order])
 

@@ -131,7 +131,9 @@ def test_truncated_run_is_refused(model, systems, tmp_path):
 def test_silent_network_diffuses_as_its_gaussian_says(systems, tmp_path):
     """An untrained simulator has mean x(t) and one std: the sampler without refinement must give a random walk of that std."""
     model = build_model(Windows(systems, 10, 1), TrainConfig(time_step=10, steps=1, width=16, layers=1, refiner_layers=1)).eval()
-    run = rollout.simulate(model, systems, tmp_path / "run.nc", **ARGUMENTS | {"sampler": Gaussian(), "replicas": 20, "steps": 2, "seed": 3})[0]
+    run = rollout.simulate(
+        model, systems, tmp_path / "run.nc", **ARGUMENTS | {"sampler": Gaussian(), "replicas": 20, "steps": 2, "seed": 3}
+    )[0]
     step = np.diff(run.position.values, axis=1)
     with torch.no_grad():
         from mlcgmd.graph import batch

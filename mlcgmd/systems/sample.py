@@ -10,6 +10,7 @@ import json
 import multiprocessing
 import os
 import shutil
+import time
 from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from pathlib import Path
@@ -18,7 +19,7 @@ from typing import Protocol
 import numpy as np
 import openmm
 import xarray as xr
-from tqdm.auto import tqdm
+from tqdm import tqdm
 
 from .. import __version__, trajectory
 from ..paths import atomic
@@ -200,3 +201,23 @@ def sample_many(jobs: Sequence[tuple[Spec, Path]], processes: int | None = None)
             pool.shutdown(wait=False, cancel_futures=True)
             raise
     return [path for _, path in jobs]
+
+
+def measure_speed(spec: Spec, steps: int = 10_000) -> float:
+    """Simulated time per second of processor time on one core: the median of three times ``steps`` MD steps."""
+    before = os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else set()
+    try:
+        if before:
+            os.sched_setaffinity(0, {max(before)})
+        context = _context(spec, stream=0)
+        openmm.LocalEnergyMinimizer.minimize(context, maxIterations=500)
+        context.getIntegrator().step(steps)
+        seconds = []
+        for _ in range(3):
+            start = time.process_time()
+            context.getIntegrator().step(steps)
+            seconds.append(time.process_time() - start)
+    finally:
+        if before:
+            os.sched_setaffinity(0, before)
+    return steps * spec.time_step / sorted(seconds)[1]
