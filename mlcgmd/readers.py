@@ -54,7 +54,7 @@ def from_mdtraj(
     Raises:
         FileNotFoundError: a file is not there.
         TrajectoryError: mdtraj cannot read it; elements, bonds, time or orthorhombic box are
-            missing; the coordinates are wrapped; or anything :func:`trajectory.validate` refuses.
+            missing; the coordinates are wrapped; or anything :func:`.trajectory.validate` refuses.
     """
     loaded = source if isinstance(source, mdtraj.Trajectory) else _load(source, top)
 
@@ -114,7 +114,7 @@ def from_polymer_folder(
         FileNotFoundError: a file is not there.
         TrajectoryError: a file is truncated, lacks its key or has the wrong shape; the stored
             radius of gyration is not that of the positions; or anything that
-            :func:`trajectory.validate` refuses.
+            :func:`.trajectory.validate` refuses.
     """
     path = Path(path)
     data = {key: _read_h5(path / name, key) for key, name in POLYMER_FILES.items()}

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
+from torch_geometric.utils import scatter
 
 from .graph import Batch, Topology
 from .networks import MLP, Interaction, VectorReadout, invariants, n_invariants
@@ -76,10 +77,8 @@ class Embedding(nn.Module):
         e = self.bond.expand(fine.particle_bond.shape[1], -1)
         for layer in self.layers:
             h, e = layer(h, e, fine.particle_bond)
-        n = len(fine.bead_mass)
-        pooled = h.new_zeros(n, h.shape[1]).index_add_(0, fine.bead, h)
-        count = torch.bincount(fine.bead, minlength=n)[:, None]
-        return self.out(torch.cat([pooled / count, fine.bead_mass[:, None] / self.bead_mass], dim=1))
+        pooled = scatter(h, fine.bead, dim_size=len(fine.bead_mass), reduce="mean")
+        return self.out(torch.cat([pooled, fine.bead_mass[:, None] / self.bead_mass], dim=1))
 
 
 class Simulator(nn.Module):

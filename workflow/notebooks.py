@@ -56,8 +56,8 @@ def execute(source: Path, output: Path, parameters: dict[str, Any]) -> None:
     notebook = papermill.execute_notebook(
         source, failed, parameters, kernel_name="python3", cwd=source.parent, progress_bar=False, log_output=True
     )
-    # Folders, dates and durations of the run differ each time and are no result.
-    notebook.metadata.pop("papermill", None)
+    # Of the run only its duration is kept, for the status page: folders and dates are no result.
+    notebook.metadata["papermill"] = {"duration": round(notebook.metadata["papermill"]["duration"])}
     for cell in notebook.cells:
         cell.metadata.pop("papermill", None)
         cell.metadata.pop("execution", None)

@@ -39,13 +39,12 @@ def packages(root: Path) -> Table:
 
 
 def notebooks(root: Path) -> Table:
-    """Run time and end of the last run of each notebook, from the metadata that papermill leaves in it."""
+    """Run time of each notebook when it was last executed, from the metadata that ``workflow/notebooks.py`` leaves in it."""
     rows = []
     for path in sorted((root / "notebooks").glob("*.ipynb")):
-        run = json.loads(path.read_text()).get("metadata", {}).get("papermill", {})
-        duration, end = run.get("duration"), run.get("end_time")
-        rows.append([path.stem, f"{duration:.0f}" if duration else "not recorded", end[:10] if end else "not recorded"])
-    return ["notebook", "run time (s)", "last run"], rows
+        duration = json.loads(path.read_text()).get("metadata", {}).get("papermill", {}).get("duration")
+        rows.append([path.stem, f"{duration:.0f}" if duration else "not recorded"])
+    return ["notebook", "run time (s)"], rows
 
 
 def datasets(root: Path) -> Table:

@@ -14,6 +14,7 @@ import openmm
 
 TYPE_NAME = ["B1", "B2", "S1", "S2"]
 EPSILON = {"B1": 0.10, "B2": 0.40, "S1": 0.25, "S2": 0.60}
+"""Well depth of each particle type, in kT."""
 UNITS = {"a": ["B1"], "b": ["B2"], "c": ["B1", "S1"], "d": ["B2", "S2"]}
 BOND_CONSTANT = 200.0
 """k of U = k/2 (r - 1)^2, that is 100 (r - 1)^2, in kT / sigma^2."""
