@@ -6,6 +6,7 @@
 
 import dataclasses
 import json
+import os
 import sys
 import time
 from collections.abc import Sequence
@@ -31,6 +32,8 @@ from .windows import CoarseSystem, Windows, prepare
 CHECKPOINT_VERSION = 1
 LAST, CURVES = "last.ckpt", "curves.jsonl"
 """In the folder of a run: the state to resume from, and one row of losses every ``save_every`` steps."""
+FIRST_RANK = os.environ.get("RANK", "0") == "0"
+"""Whether this process writes files (under torchrun one of several does)."""
 
 
 class CheckpointError(ValueError):
@@ -141,7 +144,7 @@ class Training(lightning.LightningModule):
         super().__init__()
         self.model, self.config, self.folder = model, config, folder
         self.training_windows, self.validation_windows = training, validation
-        self.ema = torch.optim.swa_utils.AveragedModel(model, avg_fn=self._average)
+        self.ema = torch.optim.swa_utils.AveragedModel(model, avg_fn=self._average).requires_grad_(False)
         self.sums: dict[str, float] = {}
         self.last_row = 0
 
@@ -200,8 +203,11 @@ class Training(lightning.LightningModule):
         if self.trainer.is_global_zero:
             with open(self.folder / CURVES, "a") as handle:
                 handle.write(json.dumps(row) + "\n")
-        with atomic(self.folder / LAST) as temporary:
-            self.trainer.save_checkpoint(temporary)
+        # Every rank takes part in the save, one writes and renames.
+        temporary = self.folder / f".{LAST}.partial"
+        self.trainer.save_checkpoint(temporary)
+        if self.trainer.is_global_zero:
+            os.replace(temporary, self.folder / LAST)
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Continue the means of the curves where they were cut."""
@@ -269,16 +275,21 @@ def train(
     text = json.dumps(dataclasses.asdict(config) | {"systems": [s.name for s in systems]}, sort_keys=True)
     if label.exists() and label.read_text() != text:
         raise ValueError(f"{folder} holds a run of another config; give another folder or remove it")
-    label.write_text(text)
+    if FIRST_RANK:
+        label.write_text(text)
     windows = Windows(systems, config.time_step, config.history)
     held_out = Windows(validation, config.time_step, config.history) if validation else None
     model = build_model(windows, config)
     module = Training(model, config, windows, held_out, folder)
+    # Set by torchrun; without it there is one process.
+    ranks, local_ranks = (int(os.environ.get(name, 1)) for name in ("WORLD_SIZE", "LOCAL_WORLD_SIZE"))
     trainer = lightning.Trainer(
         max_steps=config.steps,
         max_epochs=-1,
         accelerator="cpu" if config.device == "cpu" else "gpu",
-        devices="auto" if config.device != "cpu" else 1,
+        devices=local_ranks,
+        num_nodes=ranks // local_ranks,
+        strategy="ddp" if ranks > 1 else "auto",
         gradient_clip_val=config.clip,
         logger=False,
         enable_checkpointing=False,
@@ -287,13 +298,11 @@ def train(
         default_root_dir=folder,
     )
     last, curves = folder / LAST, folder / CURVES
-    if last.exists():
+    done = torch.load(last, map_location="cpu", weights_only=True)["global_step"] if last.exists() else 0
+    if FIRST_RANK and curves.exists():
         # Rows after the last checkpoint will be made again.
-        done = torch.load(last, map_location="cpu", weights_only=True)["global_step"]
         kept = [line for line in curves.read_text().splitlines() if json.loads(line)["step"] <= done]
         curves.write_text("".join(f"{line}\n" for line in kept))
-    else:
-        curves.unlink(missing_ok=True)
     loader: torch.utils.data.DataLoader = torch.utils.data.DataLoader(range(config.steps), batch_size=None)  # type: ignore[arg-type]
     trainer.fit(module, loader, ckpt_path=last if last.exists() else None, weights_only=True)
     return module.average.cpu().eval(), pd.read_json(curves, lines=True)
@@ -315,7 +324,8 @@ def main(arguments: list[str]) -> None:
     dataset, level, folder, path = (options.pop(key) for key in ("dataset", "level", "folder", "model"))
     systems, validation = ([prepare(t, level) for t in datasets.load(dataset, split)] for split in ("train", "validation"))
     model, curves = train(systems, validation, TrainConfig(**options), folder)
-    save_model(model, path, {"dataset": dataset, "minutes": round(minutes(curves), 1)} | options)
+    if FIRST_RANK:
+        save_model(model, path, {"dataset": dataset, "minutes": round(minutes(curves), 1)} | options)
 
 
 if __name__ == "__main__":

@@ -1,13 +1,18 @@
 import json
+import subprocess
+import sys
+from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
+import yaml
 from toys import toy_systems
 
+from mlcgmd import datasets
 from mlcgmd import train as training
 from mlcgmd.trajectory import TrajectoryError
-from mlcgmd.windows import Windows
+from mlcgmd.windows import Windows, prepare
 
 CONFIG = training.TrainConfig(
     time_step=10,
@@ -88,8 +93,6 @@ def test_resumed_training_equals_uninterrupted_training(systems, tmp_path):
 
 
 def test_seed_decides(systems, tmp_path):
-    from dataclasses import replace
-
     short = replace(CONFIG, steps=3, save_every=3)
     a, _ = training.train(systems, [], short, tmp_path / "a", progress=False)
     b, _ = training.train(systems, [], short, tmp_path / "b", progress=False)
@@ -98,8 +101,6 @@ def test_seed_decides(systems, tmp_path):
 
 
 def test_refuses_a_folder_of_another_run(systems, tmp_path):
-    from dataclasses import replace
-
     training.train(systems, [], replace(CONFIG, steps=2, save_every=1), tmp_path, progress=False)
     with pytest.raises(ValueError, match="another config"):
         training.train(systems, [], CONFIG, tmp_path, progress=False)
@@ -150,3 +151,19 @@ def test_damaged_checkpoints_are_refused(saved, damage):
 def test_missing_checkpoint(tmp_path):
     with pytest.raises(FileNotFoundError, match="train one"):
         training.load_model(tmp_path / "none.safetensors")
+
+
+def test_two_processes_train_one_model(tmp_path):
+    """The command line under torchrun: DDP on two processes, one checkpoint; each process draws its own windows."""
+    run = {"dataset": "chain-smoke", "level": 8, "folder": str(tmp_path / "run"), "model": str(tmp_path / "model.safetensors")}
+    run |= {"time_step": 20, "steps": 4, "width": 16, "layers": 1, "refiner_layers": 1, "save_every": 2}
+    (tmp_path / "run.yaml").write_text(yaml.safe_dump(run))
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node=2", "-m", "mlcgmd.train", "run.yaml"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stderr[-2000:]
+    assert training.load_model(tmp_path / "model.safetensors").config.time_step == 20
+    two = torch.load(tmp_path / "run" / "last.ckpt", weights_only=True)
+    assert two["global_step"] == 4
+    systems = [prepare(t, 8) for t in datasets.load("chain-smoke", "train")]
+    one, _ = training.train(systems, [], replace(CONFIG, time_step=20, steps=4, history=1, save_every=2), tmp_path / "one", progress=False)
+    assert not torch.equal(weights(one), weights(training.load_model(tmp_path / "model.safetensors")))
