@@ -25,7 +25,8 @@ from .graph import Batch, batch
 from .paths import atomic
 from .refiner import Sampler
 from .train import Model
-from .windows import CoarseSystem, Windows
+from .trajectory import TrajectoryError
+from .windows import CoarseSystem
 
 BLOCK = 100
 """ML steps between writes: what a kill can cost."""
@@ -61,9 +62,18 @@ def check(model: Model, systems: Sequence[CoarseSystem], time_step: float) -> No
 
 
 def start_history(system: CoarseSystem, time_step: float, history: int) -> Float[Tensor, "K B 3"]:
-    """The first ``history`` positions, ``time_step`` apart."""
-    stride = Windows([system], time_step, history).strides[0]
-    return system.position[: stride * (history - 1) + 1 : stride]
+    """The first ``history`` positions, ``time_step`` apart.
+
+    Raises:
+        TrajectoryError: the trajectory is too short for that, or ``time_step`` is not a multiple of its frame interval.
+    """
+    if history == 1:
+        return system.position[:1]
+    stride = system.stride(time_step)
+    needed = stride * (history - 1) + 1
+    if len(system.position) < needed:
+        raise TrajectoryError(f"{system.name}: {len(system.position)} frames, but a history of {history} positions takes {needed}")
+    return system.position[:needed:stride]
 
 
 class Stepper:

@@ -202,21 +202,6 @@ def frame_interval(trajectory: xr.Dataset) -> float:
     return float(np.diff(trajectory.time.values).mean())
 
 
-def stride_in_frames(trajectory: xr.Dataset, time_step: float) -> int:
-    """Number of frames in ``time_step`` (time unit of the trajectory).
-
-    Raises:
-        TrajectoryError: ``time_step`` is not a multiple of the frame interval.
-    """
-    interval = frame_interval(trajectory)
-    ratio = time_step / interval
-    if ratio < 0.999 or abs(ratio - round(ratio)) > 1e-3 * ratio:
-        raise TrajectoryError(
-            f"{trajectory.attrs['system']}: a time step of {time_step:g} is not a multiple of the frame interval {interval:g}"
-        )
-    return round(ratio)
-
-
 def save(trajectory: xr.Dataset, path: Path | str, resolution: float = 0.01) -> Path:
     """Write compressed NetCDF-4 under a temporary name, then rename.
 

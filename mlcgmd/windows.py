@@ -27,7 +27,7 @@ class CoarseSystem:
         topology: static graphs.
         position: bead positions (F, B, 3).
         bead_rg2: squared radius of gyration (F, B) of the particles in each bead.
-        frame_interval: time between frames.
+        frame_interval: time between frames; infinite for a single frame, which is enough to start a model without history.
         type_name: the particle types of the fine system.
         level: particles per bead.
         bond: CG bonds (n_bonds, 2).
@@ -47,6 +47,19 @@ class CoarseSystem:
         """Bead masses (B,)."""
         return self.topology.bead_mass.numpy()
 
+    def stride(self, time_step: float) -> int:
+        """Number of frames in ``time_step``.
+
+        Raises:
+            trajectory.TrajectoryError: ``time_step`` is not a multiple of the frame interval.
+        """
+        stride = round(time_step / self.frame_interval)
+        if stride < 1 or abs(stride * self.frame_interval - time_step) > 1e-3 * self.frame_interval:
+            raise trajectory.TrajectoryError(
+                f"{self.name}: a time step of {time_step:g} is not a multiple of the frame interval {self.frame_interval:g}"
+            )
+        return stride
+
 
 def prepare(fine: xr.Dataset, level: float) -> CoarseSystem:
     """Coarse-grain a trajectory once, for training or as the start of a simulation."""
@@ -57,7 +70,7 @@ def prepare(fine: xr.Dataset, level: float) -> CoarseSystem:
         topology=topology(fine, mapping),
         position=torch.from_numpy(coarse.position.values.copy()),
         bead_rg2=torch.from_numpy(coarse.bead_rg2.values.copy()),
-        frame_interval=trajectory.frame_interval(fine),
+        frame_interval=trajectory.frame_interval(fine) if fine.sizes["frame"] > 1 else np.inf,
         type_name=tuple(fine.type_name.values.tolist()),
         level=float(level),
         bond=mapping.bond.copy(),
@@ -76,11 +89,7 @@ class Windows:
         self.history = history
         self.strides = []
         for s in self.systems:
-            stride = round(time_step / s.frame_interval)
-            if stride < 1 or abs(stride * s.frame_interval - time_step) > 1e-3 * s.frame_interval:
-                raise trajectory.TrajectoryError(
-                    f"{s.name}: a time step of {time_step:g} is not a multiple of the frame interval {s.frame_interval:g}"
-                )
+            stride = s.stride(time_step)
             if len(s.position) <= stride * history:
                 raise trajectory.TrajectoryError(
                     f"{s.name}: {len(s.position)} frames are too few for one window of {stride * history + 1}; use a shorter time step"

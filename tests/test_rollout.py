@@ -3,12 +3,13 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from toys import toy_systems
+from toys import toy_systems, toy_trajectory
 
 from mlcgmd import rollout
 from mlcgmd.refiner import Gaussian, Multistep
 from mlcgmd.train import TrainConfig, build_model
-from mlcgmd.windows import Windows
+from mlcgmd.trajectory import TrajectoryError
+from mlcgmd.windows import Windows, prepare
 
 ARGUMENTS = {"time_step": 10.0, "steps": 25, "replicas": 2, "sampler": Multistep(evaluations=3), "seed": 0, "progress": False}
 
@@ -140,3 +141,16 @@ def test_silent_network_diffuses_as_its_gaussian_says(systems, tmp_path):
 
         std = model.simulator(batch([systems[0].topology], 1), systems[0].position[:1]).std.mean()
     assert step.std() == pytest.approx(float(std), rel=0.1)
+
+
+def test_one_frame_starts_a_model_without_history(systems, tmp_path):
+    model = build_model(Windows(systems, 10, 1), TrainConfig(time_step=10, steps=1, width=16, layers=1, refiner_layers=1)).eval()
+    one = prepare(toy_trajectory(frames=1), level=6)
+    run = rollout.simulate(model, [one], tmp_path / "run.nc", **ARGUMENTS)[0]
+    np.testing.assert_allclose(run.position.values[0, 0], one.position[0], atol=0.006)
+
+
+def test_too_short_a_start_is_refused(model, systems, tmp_path):
+    short = replace(systems[0], position=systems[0].position[:1])
+    with pytest.raises(TrajectoryError, match="a history of 2 positions takes 2"):
+        rollout.simulate(model, [short], tmp_path / "run.nc", **ARGUMENTS)

@@ -53,8 +53,10 @@ def test_windows_hold_the_frames_they_say(systems):
 
 
 def test_windows_refuse_what_they_cannot_give(systems):
-    with pytest.raises(TrajectoryError, match="not a multiple"):
-        Windows(systems, 15, 2)
+    assert systems[0].stride(30) == 3
+    for time_step in (15, 5, 0, 20.1):
+        with pytest.raises(TrajectoryError, match="not a multiple of the frame interval 10"):
+            Windows(systems, time_step, 2)
     with pytest.raises(TrajectoryError, match="too few"):
         Windows(systems, 500, 2)
 

@@ -77,12 +77,8 @@ def test_molecules_are_the_connected_components(small: xr.Dataset) -> None:
     assert small.molecule.values.tolist() == [0] * 4 + [1] * 4
 
 
-def test_stride(small: xr.Dataset) -> None:
+def test_frame_interval(small: xr.Dataset) -> None:
     assert trajectory.frame_interval(small) == 2.0
-    assert trajectory.stride_in_frames(small, 6.0) == 3
-    for time_step in (5.0, 1.0, 0.0, 2.01):
-        with pytest.raises(TrajectoryError, match="not a multiple of the frame interval 2"):
-            trajectory.stride_in_frames(small, time_step)
     with pytest.raises(TrajectoryError, match="one frame has no frame interval"):
         trajectory.frame_interval(small.isel(frame=[0]))
 
