@@ -82,11 +82,11 @@ def met(row: Row) -> bool | None:
 
 
 def table(results: Sequence[Row]) -> str:
-    """Markdown table of results: quantity, measured ± error, target, met or not, n."""
+    """Markdown table of results: quantity, measured ± error, target, met or not, n; those with a target come first."""
     if not results:
         return "No results yet: `make reproduce` measures them.\n"
     lines = ["| quantity | measured | target | met | n |", "| --- | --- | --- | --- | --- |"]
-    for row in results:
+    for row in sorted(results, key=lambda r: (not r["target"], r["id"])):
         measured = _text(row["value"]) + (f" ± {_text(row['error'])}" if row["error"] is not None else "")
         verdict = {True: "yes", False: "**no**", None: ""}[met(row)]
         quantity = row["quantity"].replace("|", r"\|")
