@@ -7,7 +7,7 @@ changes and is built once.
 
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
-from typing import Self
+from typing import TypeVar
 
 import numpy as np
 import torch
@@ -19,9 +19,11 @@ from torch import Tensor
 
 from .mapping import CoarseGraining
 
+_T = TypeVar("_T", bound="_Movable")
+
 
 class _Movable:
-    def to(self, device: torch.device | str) -> Self:
+    def to(self: _T, device: torch.device | str) -> _T:
         """The same on another device."""
         return type(self)(*(getattr(self, f.name).to(device) for f in fields(self)))  # type: ignore[arg-type]
 

@@ -1,5 +1,10 @@
 """What many tests share. One thread each: tests run in parallel processes (``pytest -n auto``)."""
 
+from jaxtyping import install_import_hook
+
+# Shapes and types of these modules are checked in every test; the hook must come before they are imported.
+install_import_hook([f"mlcgmd.{name}" for name in ("graph", "networks", "simulator", "refiner", "windows")], "typecheck.checker")
+
 import os
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")

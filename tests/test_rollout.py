@@ -151,6 +151,6 @@ def test_one_frame_starts_a_model_without_history(systems, tmp_path):
 
 
 def test_too_short_a_start_is_refused(model, systems, tmp_path):
-    short = replace(systems[0], position=systems[0].position[:1])
+    short = replace(systems[0], position=systems[0].position[:1], bead_rg2=systems[0].bead_rg2[:1])
     with pytest.raises(TrajectoryError, match="a history of 2 positions takes 2"):
         rollout.simulate(model, [short], tmp_path / "run.nc", **ARGUMENTS)
