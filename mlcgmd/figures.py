@@ -1,6 +1,5 @@
 """Every figure as a function data -> Figure, and how figures are saved."""
 
-import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -14,6 +13,7 @@ import seaborn as sns
 from matplotlib.figure import Figure
 
 from . import observables, statistics
+from .datasets import sha256
 from .evaluation import CONTACT, Sample
 from .paths import FIGURES, ROOT, atomic
 
@@ -44,7 +44,7 @@ def save(
     for kind in ("svg", "png"):
         with atomic(folder / f"{name}.{kind}") as temporary:
             figure.savefig(temporary, format=kind, metadata={"Date": None} if kind == "svg" else {"Software": None})
-    sums = {path.relative_to(ROOT).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest() for path in inputs}
+    sums = {path.relative_to(ROOT).as_posix(): sha256(path) for path in inputs}
     with atomic(folder / f"{name}.json") as temporary:
         temporary.write_text(
             json.dumps({"notebook": notebook, "parameters": dict(parameters), "inputs": sums}, indent=1, sort_keys=True) + "\n"

@@ -9,8 +9,6 @@ from pathlib import Path
 ROOT = Path(os.environ.get("MLCGMD_ROOT", Path(__file__).resolve().parents[1]))
 DATA = ROOT / "data"
 FIGURES = ROOT / "figures"
-NOTEBOOKS = ROOT / "notebooks"
-WORKFLOW = ROOT / "workflow"
 RUNS = ROOT / "runs"
 """Scratch of training and simulation; not in git."""
 MODELS = DATA / "models"

@@ -76,6 +76,12 @@ def start_history(system: CoarseSystem, time_step: float, history: int) -> Float
     return system.position[:needed:stride]
 
 
+def _start(model: Model, systems: Sequence[CoarseSystem], replicas: int) -> Float[Tensor, "K n 3"]:
+    """The histories of all copies, in the order of :func:`.graph.batch`."""
+    c = model.config
+    return torch.cat([start_history(s, c.time_step, c.history).repeat(1, replicas, 1) for s in systems], dim=1)
+
+
 class Stepper:
     """One ML step for a batch: predict, then refine. The embedding is computed once."""
 
@@ -172,7 +178,7 @@ def _run(
     bonds, limit = _bonds(systems, replicas, guard)
     stepper = Stepper(model, graph.to(device), sampler)
     generator = torch.Generator().manual_seed(seed)
-    history = torch.cat([start_history(s, c.time_step, c.history).repeat(1, replicas, 1) for s in systems], dim=1)
+    history = _start(model, systems, replicas)
     failure = [""] * graph.n_graphs
     blocks = [(k, min(BLOCK, steps - k * BLOCK)) for k in range(-(-steps // BLOCK))]
     done = [k for k, _ in blocks if (work / f"{k:05d}.npz").exists()]
@@ -180,10 +186,10 @@ def _run(
         with np.load(work / f"{done[-1]:05d}.npz") as saved:
             history, failure = torch.from_numpy(saved["history"]), saved["failure"].tolist()
             generator.set_state(torch.from_numpy(saved["generator"]))
+    stopped = torch.tensor([f != "" for f in failure])[graph.node_graph, None]
     for k, n in tqdm(blocks[len(done) :], unit="block", disable=not progress):
         positions, sizes = [], []
         for step in range(k * BLOCK, k * BLOCK + n):
-            stopped = torch.tensor([f != "" for f in failure])[graph.node_graph, None]
             moved, size = (part.cpu() for part in stepper(history.to(device), generator))
             if step % keep == 0:
                 positions.append(history[-1].masked_fill(stopped, float("nan")))
@@ -191,8 +197,9 @@ def _run(
             bad = _bad(moved, graph, bonds, limit)
             for g, why in bad.items():
                 failure[g] = failure[g] or f"{why} at time {(step + 1) * c.time_step:g}"
+            if bad:
+                stopped = torch.tensor([f != "" for f in failure])[graph.node_graph, None]
             # A replica that failed stays at its last good positions, so that nothing non-finite enters the networks.
-            stopped = torch.tensor([f != "" for f in failure])[graph.node_graph, None]
             history = torch.cat([history[1:], torch.where(stopped, history[-1], moved)[None]])
         with atomic(work / f"{k:05d}.npz") as temporary, open(temporary, "wb") as handle:
             np.savez(
@@ -211,7 +218,7 @@ def measure_speed(model: Model, systems: Sequence[CoarseSystem], replicas: int, 
     c = model.config
     stepper = Stepper(model, batch([s.topology for s in systems], replicas), sampler)
     generator = torch.Generator().manual_seed(0)
-    history = torch.cat([start_history(s, c.time_step, c.history).repeat(1, replicas, 1) for s in systems], dim=1)
+    history = _start(model, systems, replicas)
     seconds = []
     for _ in range(4):
         start = time.process_time()
