@@ -10,6 +10,7 @@ import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pooch
@@ -20,6 +21,7 @@ from . import trajectory
 from .paths import DATA, atomic
 from .readers import POLYMER_FILES
 from .systems.chain import ChainSpec, random_sequence, regular_sequence
+from .systems.electrolyte import ElectrolyteSpec
 from .systems.sample import Spec, sample_many
 
 REGISTRY = "registry.json"
@@ -65,11 +67,89 @@ class ChainSet:
         return specs
 
 
-DATASETS: dict[str, ChainSet] = {
+Composition = tuple[int, tuple[int, ...], float]
+"""Chains, spacers of each, O:Li."""
+
+
+@dataclass(frozen=True)
+class ElectrolyteSet:
+    """Which electrolytes a data set holds. Times in ps; the options are fields of :class:`ElectrolyteSpec`."""
+
+    seed: int
+    compositions: tuple[tuple[Composition, ...], tuple[Composition, ...], tuple[Composition, ...]]
+    """train, validation, test"""
+    length: tuple[float, float, float]
+    repeats: tuple[int, int, int] = (1, 1, 1)
+    """Independent runs of each composition, from packing on: how much they differ is MD's own error."""
+    options: tuple[tuple[str, Any], ...] = ()
+
+    def specs(self, name: str, split: str) -> list[Spec]:
+        """The frozen specs of a split, the repeats of a composition one after the other."""
+        s = SPLITS.index(split)
+        return [
+            ElectrolyteSpec(
+                name=f"{name}/{split}-{i:03d}" + (f"-{r}" if self.repeats[s] > 1 else ""),
+                chains=chains,
+                spacers=spacers,
+                oxygen_per_lithium=ratio,
+                seed=int(np.random.default_rng([self.seed, s, i, r]).integers(2**31)),
+                length=self.length[s],
+                **dict(self.options),
+            )
+            for i, (chains, spacers, ratio) in enumerate(self.compositions[s])
+            for r in range(self.repeats[s])
+        ]
+
+
+def _drawn(seed: int, n: int, chains: int, oxygens: int, salt: int) -> tuple[Composition, ...]:
+    """``n`` compositions with different random spacer sequences."""
+    rng = np.random.default_rng(seed)
+    sequences: dict[tuple[int, ...], None] = {}
+    while len(sequences) < n:
+        motif = rng.integers(2, 5, size=rng.integers(1, 7)).tolist()
+        sequences[tuple((motif * oxygens)[: oxygens - 1])] = None
+    return tuple((chains, sequence, chains * oxygens / salt) for sequence in sequences)
+
+
+_DRAWN = _drawn(23, 580, chains=40, oxygens=16, salt=50)
+DATASETS: dict[str, ChainSet | ElectrolyteSet] = {
     "chain-smoke": ChainSet(11, 32, (6, 1, 2), (800, 800, 2000), (10, 10, 10), (100, 100, 100)),
     "chain-laptop": ChainSet(12, 100, (96, 8, 16), (5e3, 3e4, 6e4), (10, 20, 20), (1000, 1000, 2000)),
     # About 1,000 core-hours with OpenMM: the sizes of Fu et al. (2023), for a cluster.
     "chain-paper": ChainSet(13, 600, (90, 10, 40), (5e4, 5e4, 5e6), (5, 5, 500), (1e4, 1e4, 1e4)),
+    # 400 to 470 atoms. Sequences and compositions of the test systems occur nowhere else.
+    "spe-laptop": ElectrolyteSet(
+        22,
+        (
+            (
+                (5, (2,) * 9, 12.5),
+                (5, (2,) * 9, 8.3),
+                (5, (3,) * 6, 9),
+                (5, (4,) * 5, 10),
+                (5, (2, 3) * 4, 11),
+                (5, (2, 4) * 3, 7),
+                (5, (3, 4) * 3, 12),
+                (5, (2, 2, 3) * 3, 16.7),
+                (5, (2, 2, 2, 4) * 2, 9),
+                (4, (2,) * 12, 17.3),
+            ),
+            ((5, (2, 3, 4) * 2, 9),),
+            (
+                (4, (2, 2, 4) * 3, 8),
+                (5, (3, 2, 2, 2) * 2, 15),
+                (5, (4, 3, 3) * 2, 8.8),
+            ),
+        ),
+        (2000, 4000, 6000),
+        (1, 1, 2),
+    ),
+    # The sizes of Fu et al. (2023), for OpenMM's CUDA platform on a cluster: 6,000 atoms, 50 LiTFSI, 353 K, frames each 2 ps.
+    "spe-paper": ElectrolyteSet(
+        23,
+        (_DRAWN[:500], _DRAWN[500:530], _DRAWN[530:]),
+        (5e3, 5e3, 5e4),
+        options=(("temperature", 353.0), ("frame_interval", 2.0), ("equilibration", 5000.0), ("cutoff", 10.0), ("platform", "CUDA")),
+    ),
 }
 
 

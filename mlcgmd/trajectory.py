@@ -33,6 +33,12 @@ UNITS = {"lj": ("sigma", "tau", "m"), "real": ("angstrom", "ps", "amu")}
 """The two unit systems of the project: (length, time, mass)."""
 
 
+COMPONENTS = ("polymer", "TFSI", "Li")
+"""Kinds of molecules; see :func:`component`."""
+FORMULAS = {"TFSI": {"C": 2, "F": 6, "N": 1, "O": 4, "S": 2}, "Li": {"Li": 1}}
+"""Atoms of the ions; every other molecule is a polymer."""
+
+
 class TrajectoryError(ValueError):
     """A trajectory that cannot be what it says; the message tells what, where and what to do."""
 
@@ -189,6 +195,18 @@ def _check_unwrapped(trajectory: xr.Dataset, refuse: Any) -> None:
             f"bond {b} ({bond[b, 0]}-{bond[b, 1]}) is {np.linalg.norm(position[frame, bond[b, 0]] - position[frame, bond[b, 1]]):.3g}"
             f" long in frame {frame}: the coordinates look wrapped or broken; give unwrapped coordinates"
         )
+
+
+def component(trajectory: xr.Dataset) -> np.ndarray:
+    """Index (N,) into :data:`COMPONENTS` of each particle, from the formula of its molecule."""
+    molecule = np.unique(trajectory.molecule.values, return_inverse=True)[1]
+    names = trajectory.type_name.values.tolist()
+    count = np.zeros((molecule.max() + 1, len(names)), int)
+    np.add.at(count, (molecule, trajectory.particle_type.values), 1)
+    result = np.zeros(len(count), np.int8)
+    for ion, formula in FORMULAS.items():
+        result[(count == [formula.get(name, 0) for name in names]).all(axis=1)] = COMPONENTS.index(ion)
+    return result[molecule]
 
 
 def frame_interval(trajectory: xr.Dataset) -> float:

@@ -42,6 +42,8 @@ class ChainSpec:
 
     units = "lj"
     type_name = TYPE_NAME
+    pressure = None
+    platform = "CPU"
 
     def __post_init__(self) -> None:
         unknown = sorted(set(self.sequence) - set(UNITS))

@@ -13,6 +13,7 @@ import shutil
 import time
 from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
@@ -26,6 +27,12 @@ from ..paths import atomic
 
 SEGMENT = 100
 """Frames per segment: what a kill can cost."""
+OPENMM_LENGTH = {"lj": 1.0, "real": 10.0}
+"""The data's length unit per OpenMM's nm, of each of trajectory.UNITS."""
+COMPRESSION = (500.0, 20.0, 0.001)
+"""Pressure (bar), duration and time step (ps) that bring molecules packed into a dilute box to the density of the liquid."""
+BAROSTAT_INTERVAL = 50
+"""MD steps between volume moves."""
 
 
 class Spec(Protocol):
@@ -47,19 +54,51 @@ class Spec(Protocol):
     def units(self) -> str: ...
     @property
     def type_name(self) -> list[str]: ...
+    @property
+    def pressure(self) -> float | None:
+        """of the equilibration, bar; None: there is no box."""
+    @property
+    def platform(self) -> str: ...
     def topology(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]: ...
     def openmm_system(self) -> openmm.System: ...
     def integrator(self) -> openmm.Integrator: ...
     def start(self) -> np.ndarray: ...
 
 
-def _context(spec: Spec, stream: int) -> openmm.Context:
-    integrator = spec.integrator()
+@dataclass(frozen=True)
+class _State:
+    """Where a run stands, in OpenMM's units: positions and velocities (N, 3), edges of the box (3,) or an empty array."""
+
+    position: np.ndarray
+    velocity: np.ndarray
+    box: np.ndarray
+
+    @classmethod
+    def of(cls, context: openmm.Context) -> "_State":
+        state = context.getState(getPositions=True, getVelocities=True)
+        periodic = context.getSystem().usesPeriodicBoundaryConditions()
+        box = np.diag(state.getPeriodicBoxVectors(asNumpy=True)._value).copy() if periodic else np.empty(0)
+        return cls(state.getPositions(asNumpy=True)._value.copy(), state.getVelocities(asNumpy=True)._value.copy(), box)
+
+    def apply(self, context: openmm.Context) -> None:
+        if len(self.box):
+            context.setPeriodicBoxVectors(*np.diag(self.box))
+        context.setPositions(self.position)
+        context.setVelocities(self.velocity)
+
+
+def _context(spec: Spec, stream: int, pressure: float | None = None) -> openmm.Context:
+    integrator, system = spec.integrator(), spec.openmm_system()
     seed = int(np.random.default_rng([spec.seed, 1, stream]).integers(1, 2**31 - 1))
     integrator.setRandomNumberSeed(seed)
+    if pressure is not None:
+        barostat = openmm.MonteCarloBarostat(pressure, integrator.getTemperature(), BAROSTAT_INTERVAL)
+        barostat.setRandomNumberSeed(seed)
+        system.addForce(barostat)
     # One thread and deterministic forces: the same seed gives the same trajectory.
-    platform = openmm.Platform.getPlatformByName("CPU")
-    context = openmm.Context(spec.openmm_system(), integrator, platform, {"Threads": "1", "DeterministicForces": "true"})
+    platform = openmm.Platform.getPlatformByName(spec.platform)
+    options = {"Threads": "1", "DeterministicForces": "true"} if spec.platform == "CPU" else {"DeterministicForces": "true"}
+    context = openmm.Context(system, integrator, platform, options)
     context.setPositions(spec.start())
     return context
 
@@ -71,25 +110,40 @@ def _steps(spec: Spec, duration: float) -> int:
     return steps
 
 
-def _equilibrate(spec: Spec) -> tuple[np.ndarray, np.ndarray]:
-    context = _context(spec, stream=0)
+def _equilibrate(spec: Spec) -> tuple[_State, dict[str, np.ndarray]]:
+    """The state from which production starts, and the course of the equilibration: potential energy and volume once per ps."""
+    context = _context(spec, 0, spec.pressure)
     openmm.LocalEnergyMinimizer.minimize(context, maxIterations=500)
     integrator = context.getIntegrator()
     context.setVelocitiesToTemperature(integrator.getTemperature(), spec.seed % (2**31 - 1) + 1)
-    integrator.step(_steps(spec, spec.equilibration))
-    return _phase_space(context)
+    if spec.pressure is None:
+        integrator.step(_steps(spec, spec.equilibration))
+        return _State.of(context), {}
+    pressure, duration, time_step = COMPRESSION
+    context.setParameter(openmm.MonteCarloBarostat.Pressure(), pressure)
+    integrator.setStepSize(time_step)
+    integrator.step(round(duration / time_step))
+    context.setParameter(openmm.MonteCarloBarostat.Pressure(), spec.pressure)
+    integrator.setStepSize(spec.time_step)
+    log: dict[str, list[float]] = {"potential_energy": [], "volume": []}
+    for _ in range(round(spec.equilibration)):
+        integrator.step(_steps(spec, 1.0))
+        state = context.getState(getEnergy=True)
+        log["potential_energy"].append(state.getPotentialEnergy()._value)
+        log["volume"].append(state.getPeriodicBoxVolume()._value)
+    # Production has the mean volume of the second half: the centres of molecules move with the box, bonds do not stretch.
+    state = _State.of(context)
+    edge = float(np.mean(log["volume"][len(log["volume"]) // 2 :]) ** (1 / 3))
+    molecule = trajectory.molecules_from_bonds(spec.topology()[2], len(state.position))
+    centre = np.stack([np.bincount(molecule, weights=x) for x in state.position.T], axis=1) / np.bincount(molecule)[:, None]
+    shift = (centre * (edge / state.box - 1))[molecule]
+    return _State(state.position + shift, state.velocity, np.full(3, edge)), {k: np.array(v) for k, v in log.items()}
 
 
-def _phase_space(context: openmm.Context) -> tuple[np.ndarray, np.ndarray]:
-    state = context.getState(getPositions=True, getVelocities=True)
-    return state.getPositions(asNumpy=True)._value.copy(), state.getVelocities(asNumpy=True)._value.copy()
-
-
-def _segment(spec: Spec, k: int, frames: int, position: np.ndarray, velocity: np.ndarray) -> dict[str, np.ndarray]:
-    """``frames`` frames after (position, velocity) (N, 3): arrays to store, with the final state."""
+def _segment(spec: Spec, k: int, frames: int, start: _State) -> tuple[dict[str, np.ndarray], _State]:
+    """The arrays of ``frames`` frames after ``start``, and the state at their end."""
     context = _context(spec, stream=1 + k)
-    context.setPositions(position)
-    context.setVelocities(velocity)
+    start.apply(context)
     steps = _steps(spec, spec.frame_interval)
     out: dict[str, list] = {"position": [], "kinetic_energy": [], "potential_energy": []}
     for frame in range(frames):
@@ -107,8 +161,7 @@ def _segment(spec: Spec, k: int, frames: int, position: np.ndarray, velocity: np
         out["position"].append(values)
         out["kinetic_energy"].append(state.getKineticEnergy()._value)
         out["potential_energy"].append(state.getPotentialEnergy()._value)
-    last = dict(zip(("last_position", "last_velocity"), _phase_space(context), strict=True))
-    return {name: np.array(values) for name, values in out.items()} | last
+    return {name: np.array(values) for name, values in out.items()}, _State.of(context)
 
 
 def sample(spec: Spec, path: Path | str, progress: bool = False) -> Path:
@@ -138,30 +191,44 @@ def sample(spec: Spec, path: Path | str, progress: bool = False) -> Path:
         shutil.rmtree(work)
         work.mkdir()
     label.write_text(text)
-    position = velocity = None
+    state = _resume(work / "start.npz")
+    if state is None:
+        state, log = _equilibrate(spec)
+        _write(work / "start.npz", {f"equilibration_{name}": values for name, values in log.items()}, state)
     segments = [min(SEGMENT, n_frames - first) for first in range(0, n_frames, SEGMENT)]
     for k, frames in enumerate(tqdm(segments, desc=spec.name, unit="segment", disable=not progress)):
         chunk = work / f"{k:05d}.npz"
-        if chunk.exists():
+        if (done := _resume(chunk)) is not None:
+            state = done
             continue
-        if k == 0:
-            position, velocity = _equilibrate(spec)
-        elif position is None or velocity is None:
-            with np.load(work / f"{k - 1:05d}.npz") as previous:
-                position, velocity = previous["last_position"], previous["last_velocity"]
-        arrays = _segment(spec, k, frames, position, velocity)
-        with atomic(chunk) as temporary, open(temporary, "wb") as handle:
-            np.savez(handle, **arrays)  # type: ignore[arg-type]
-        position, velocity = arrays["last_position"], arrays["last_velocity"]
-    trajectory.save(_assemble(spec, work, len(segments), provenance), path)
+        arrays, state = _segment(spec, k, frames, state)
+        _write(chunk, arrays, state)
+    trajectory.save(_assemble(spec, work, len(segments), state.box, provenance), path)
     shutil.rmtree(work)
     return path
 
 
-def _assemble(spec: Spec, work: Path, n_segments: int, provenance: dict) -> xr.Dataset:
+def _write(path: Path, arrays: dict[str, np.ndarray], state: _State) -> None:
+    with atomic(path) as temporary, open(temporary, "wb") as handle:
+        np.savez(handle, **arrays, **{f"last_{name}": value for name, value in vars(state).items()})  # type: ignore[arg-type]
+
+
+def _resume(path: Path) -> _State | None:
+    if not path.exists():
+        return None
+    with np.load(path) as saved:
+        return _State(saved["last_position"], saved["last_velocity"], saved["last_box"])
+
+
+def _assemble(spec: Spec, work: Path, n_segments: int, box: np.ndarray, provenance: dict) -> xr.Dataset:
     chunks = [dict(np.load(work / f"{k:05d}.npz")) for k in range(n_segments)]
     kinds, mass, bond = spec.topology()
-    position = np.concatenate([c["position"] for c in chunks])
+    scale = OPENMM_LENGTH[spec.units]
+    position = scale * np.concatenate([c["position"] for c in chunks])
+    if len(box):
+        # Momentum is zero up to the thermostat's noise of one step; what that adds up to is no motion of the system.
+        centre = np.average(position, axis=1, weights=mass)
+        position -= (centre - centre[0])[:, None].astype(np.float32)
     dataset = trajectory.make(
         position,
         time=spec.frame_interval * np.arange(1, len(position) + 1),
@@ -169,12 +236,17 @@ def _assemble(spec: Spec, work: Path, n_segments: int, provenance: dict) -> xr.D
         type_name=spec.type_name,
         mass=mass,
         bond=bond,
+        box=scale * box if len(box) else None,
         system=spec.name,
         units=spec.units,
         provenance=provenance,
     )
     for name in ("kinetic_energy", "potential_energy"):
         dataset[name] = ("frame", np.concatenate([c[name] for c in chunks]).astype(np.float32))
+    with np.load(work / "start.npz") as start:
+        if "equilibration_volume" in start:
+            dataset["equilibration_potential_energy"] = ("equilibration", start["equilibration_potential_energy"].astype(np.float32))
+            dataset["equilibration_volume"] = ("equilibration", (scale**3 * start["equilibration_volume"]).astype(np.float32))
     return dataset
 
 
