@@ -1,8 +1,13 @@
 """Graphs: the static topology of a system at both levels, and batches of many systems.
 
 Pairs are undirected (i < j): the networks keep one symmetric state per pair, which halves the cost
-of directed edges. Within a molecule every pair of beads is joined, so the graph of a chain never
-changes and is built once.
+of directed edges. Some are there always, along the bonds of a molecule: all of its pairs for a lone
+chain, whose graph never changes; those up to :data:`HOPS` bonds apart in a periodic box, where every
+step adds the pairs that are nearer than a radius (:func:`edges`).
+
+Positions are unwrapped. A pair along bonds has the plain displacement x_i - x_j, however large the
+molecule is beside the box; another pair has that of its nearest image, x_i - x_j - shift. The shift
+is a multiple of the box, found once per step, so that a pair cannot change its image within a step.
 """
 
 from collections.abc import Sequence
@@ -12,12 +17,18 @@ from typing import TypeVar
 import numpy as np
 import torch
 import xarray as xr
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 from scipy.sparse import csr_array
 from scipy.sparse.csgraph import shortest_path
 from torch import Tensor
+from vesin import NeighborList
 
 from .mapping import CoarseGraining
+
+HOPS = 3
+"""Bonds, angles and torsions are pairs in a periodic box at any distance."""
+DENSE = 400
+"""Beads up to which all distances are computed; beyond it cell lists are faster (notebook 4 shows the cost)."""
 
 _T = TypeVar("_T", bound="_Movable")
 
@@ -30,15 +41,18 @@ class _Movable:
 
 @dataclass(frozen=True)
 class Topology(_Movable):
-    """What does not move in one system: N particles, B beads, P pairs of beads.
+    """What does not move in S systems (one, or several joined): N particles, B beads, P pairs of beads.
 
     Attributes:
         particle_type: type index of each particle.
         particle_bond: bonds of the fine graph, one column per bond.
         bead: bead of each particle.
         bead_mass: in the trajectory's mass unit.
-        pair: beads i < j of each pair of one molecule.
+        pair: beads i < j of each pair along bonds.
         pair_feature: [1 if bonded, 1 / number of CG bonds between i and j].
+        box: edges of each system's periodic box, infinite where there is none.
+        candidate: beads i < j of all pairs of a periodic system of at most :data:`DENSE` beads; else none.
+        candidate_known: whether that pair is in ``pair`` too.
     """
 
     particle_type: Int[Tensor, " N"]
@@ -47,24 +61,53 @@ class Topology(_Movable):
     bead_mass: Float[Tensor, " B"]
     pair: Int[Tensor, "2 P"]
     pair_feature: Float[Tensor, "P 2"]
+    box: Float[Tensor, "S 3"]
+    candidate: Int[Tensor, "2 C"]
+    candidate_known: Bool[Tensor, " C"]
 
 
 def topology(fine: xr.Dataset, mapping: CoarseGraining) -> Topology:
-    """The static graphs of a trajectory under a mapping."""
+    """The static graphs of a trajectory under a mapping. A box is that of the first frame."""
     b = mapping.n_beads
-    i, j = np.triu_indices(b, 1)
-    together = mapping.molecule[i] == mapping.molecule[j]
-    i, j = i[together], j[together]
     bonds = csr_array((np.ones(len(mapping.bond)), (mapping.bond[:, 0], mapping.bond[:, 1])), shape=(b, b))
-    hops = shortest_path(bonds, directed=False, unweighted=True)[i, j]
+    periodic = "box" in fine
+    if periodic:
+        hops = _near(bonds)
+        i, j = hops.nonzero()
+        i, j = i[i < j], j[i < j]
+        order = np.lexsort((j, i))
+        i, j = i[order], j[order]
+        hops = np.asarray(hops[i, j]).ravel()
+    else:
+        i, j = np.triu_indices(b, 1)
+        together = mapping.molecule[i] == mapping.molecule[j]
+        i, j = i[together], j[together]
+        hops = shortest_path(bonds, directed=False, unweighted=True)[i, j]
+    candidate = torch.triu_indices(b, b, 1) if periodic and b <= DENSE else torch.empty(2, 0, dtype=torch.int64)
     return Topology(
         particle_type=torch.from_numpy(fine.particle_type.values.astype(np.int64)),
         particle_bond=torch.from_numpy(fine.bond.values.astype(np.int64).T.copy()),
         bead=torch.from_numpy(mapping.bead.copy()),
         bead_mass=torch.from_numpy(mapping.mass.astype(np.float32)),
-        pair=torch.from_numpy(np.stack([i, j])),
+        pair=torch.from_numpy(np.stack([i, j]).astype(np.int64)),
         pair_feature=torch.from_numpy(np.stack([hops == 1, 1 / hops], axis=1).astype(np.float32)),
+        box=torch.from_numpy(fine.box.values[:1].astype(np.float32)) if periodic else torch.full((1, 3), torch.inf),
+        candidate=candidate,
+        candidate_known=torch.isin(candidate[0] * b + candidate[1], torch.from_numpy(i * b + j)),
     )
+
+
+def _near(bonds: csr_array) -> csr_array:
+    """Number of bonds between the beads that are at most :data:`HOPS` bonds apart, sparse."""
+    step = ((bonds + bonds.T) > 0).astype(np.int64)
+    hops, reached = step.copy(), step.copy()
+    for n in range(2, HOPS + 1):
+        reached = ((reached @ step) > 0).astype(np.int64)
+        new = reached - reached.multiply(hops > 0)
+        hops = (hops + n * new).tocsr()
+    hops.setdiag(0)
+    hops.eliminate_zeros()
+    return hops
 
 
 @dataclass(frozen=True)
@@ -78,8 +121,10 @@ class Batch(_Movable):
         fine: the systems' topologies joined, each once.
         node_source: bead of ``fine`` behind each node.
         node_graph: copy that each node belongs to, 0 .. n_graphs - 1.
-        pair: nodes i < j of each pair.
+        pair: nodes i < j of each pair along bonds.
         pair_source: pair of ``fine`` behind each pair.
+        candidate: nodes i < j of each copy of a candidate.
+        candidate_source: candidate of ``fine`` behind each candidate.
         graph_system: system of each copy.
     """
 
@@ -88,12 +133,19 @@ class Batch(_Movable):
     node_graph: Int[Tensor, " n"]
     pair: Int[Tensor, "2 E"]
     pair_source: Int[Tensor, " E"]
+    candidate: Int[Tensor, "2 C"]
+    candidate_source: Int[Tensor, " C"]
     graph_system: Int[Tensor, " G"]
 
     @property
     def n_graphs(self) -> int:
         """G, the number of copies of all systems."""
         return len(self.graph_system)
+
+    @property
+    def periodic(self) -> bool:
+        """Whether any system has a box."""
+        return bool(torch.isfinite(self.fine.box).any())
 
 
 def join(systems: Sequence[Topology]) -> Topology:
@@ -107,6 +159,9 @@ def join(systems: Sequence[Topology]) -> Topology:
         bead_mass=torch.cat([s.bead_mass for s in systems]),
         pair=torch.cat([s.pair + int(o) for s, o in zip(systems, beads, strict=False)], dim=1),
         pair_feature=torch.cat([s.pair_feature for s in systems]),
+        box=torch.cat([s.box for s in systems]),
+        candidate=torch.cat([s.candidate + int(o) for s, o in zip(systems, beads, strict=False)], dim=1),
+        candidate_known=torch.cat([s.candidate_known for s in systems]),
     )
 
 
@@ -118,21 +173,109 @@ def batch(systems: Sequence[Topology], copies: int) -> Batch:
     """
     if not systems or copies < 1:
         raise ValueError(f"a batch needs systems and copies, not {len(systems)} systems x {copies} copies")
-    node_source, node_graph, pair, pair_source = [], [], [], []
-    bead0 = pair0 = node0 = 0
+    sizes = [(len(s.bead_mass), s.pair.shape[1], s.candidate.shape[1]) for s in systems]
+    bead0, pair0, candidate0 = np.cumsum([(0, 0, 0), *sizes], axis=0).T.tolist()
     copy = torch.arange(copies)[:, None]
-    for k, s in enumerate(systems):
-        b, p = len(s.bead_mass), s.pair.shape[1]
-        node_source.append((bead0 + torch.arange(b)).repeat(copies))
-        node_graph.append((k * copies + copy).expand(copies, b).reshape(-1))
-        pair.append((node0 + b * copy[None] + s.pair[:, None]).reshape(2, -1))
-        pair_source.append((pair0 + torch.arange(p)).repeat(copies))
-        bead0, pair0, node0 = bead0 + b, pair0 + p, node0 + b * copies
+
+    def repeated(ends: Sequence[Tensor]) -> Tensor:
+        """Pairs of beads of each system -> pairs of nodes of all copies."""
+        nodes = [bead0[k] * copies + sizes[k][0] * copy[None] + pair[:, None] for k, pair in enumerate(ends)]
+        return torch.cat([pair.reshape(2, -1) for pair in nodes], dim=1)
+
+    def source(first: Sequence[int], column: int) -> Tensor:
+        return torch.cat([(first[k] + torch.arange(sizes[k][column])).repeat(copies) for k in range(len(systems))])
+
     return Batch(
         fine=join(systems),
-        node_source=torch.cat(node_source),
-        node_graph=torch.cat(node_graph),
-        pair=torch.cat(pair, dim=1),
-        pair_source=torch.cat(pair_source),
+        node_source=source(bead0, 0),
+        node_graph=torch.cat([(k * copies + copy).expand(copies, sizes[k][0]).reshape(-1) for k in range(len(systems))]),
+        pair=repeated([s.pair for s in systems]),
+        pair_source=source(pair0, 1),
+        candidate=repeated([s.candidate for s in systems]),
+        candidate_source=source(candidate0, 2),
         graph_system=torch.arange(len(systems)).repeat_interleave(copies),
     )
+
+
+def image_shift(displacement: Float[Tensor, "... 3"], box: Float[Tensor, "... 3"]) -> Float[Tensor, "... 3"]:
+    """The multiple of the box edges that leaves the shortest displacement - shift; zero along infinite edges."""
+    return torch.where(torch.isfinite(box), box * torch.round(displacement / box), 0.0)
+
+
+@dataclass(frozen=True)
+class Edges(_Movable):
+    """The pairs of a batch at one moment: x_ij = x_i - x_j - shift.
+
+    Attributes:
+        pair: nodes of each pair.
+        feature: [1 if bonded, 1 / number of CG bonds between i and j]; zero for pairs found by distance.
+        shift: a multiple of the box.
+    """
+
+    pair: Int[Tensor, "2 E"]
+    feature: Float[Tensor, "E 2"]
+    shift: Float[Tensor, "E 3"]
+
+    def displacement(self, position: Float[Tensor, "n 3"], scale: Float[Tensor, "E 1"] | float = 1.0) -> Float[Tensor, "E 3"]:
+        """x_ij of ``position``, which are positions times ``scale``."""
+        return position.index_select(0, self.pair[0]) - position.index_select(0, self.pair[1]) - scale * self.shift
+
+
+def edges(graph: Batch, position: Float[Tensor, "n 3"], radius: float | None) -> Edges:
+    """The pairs along bonds and, in periodic boxes, all others nearer than ``radius``; never a cap on their number.
+
+    Raises:
+        ValueError: a periodic box without a radius, or a radius above half an edge: a bead would meet two images of another.
+    """
+    feature = graph.fine.pair_feature.index_select(0, graph.pair_source)
+    along = Edges(graph.pair, feature, feature.new_zeros(len(feature), 3))
+    if not graph.periodic:
+        return along
+    shortest = float(graph.fine.box.min())
+    if radius is None or radius > shortest / 2:
+        raise ValueError(
+            f"a radius of {radius} does not go with a periodic box of edge {shortest:.4g}: give one of at most half of it, or a larger box"
+        )
+    box = graph.fine.box.index_select(0, graph.graph_system)
+    found, shift = _dense(graph, position, box, radius)
+    counts = torch.bincount(graph.node_graph, minlength=graph.n_graphs)
+    large = torch.nonzero((counts > DENSE) & torch.isfinite(box).all(dim=1)).flatten().tolist()
+    pairs, shifts = [along.pair, found], [along.shift, shift]
+    for g in large:
+        nodes = slice(int(counts[:g].sum()), int(counts[: g + 1].sum()))
+        found, shift = _cells(graph, position, nodes, box[g], radius)
+        pairs.append(found)
+        shifts.append(shift)
+    pair = torch.cat(pairs, dim=1)
+    return Edges(pair, torch.cat([feature, feature.new_zeros(pair.shape[1] - len(feature), 2)]), torch.cat(shifts))
+
+
+def _dense(graph: Batch, position: Tensor, box: Tensor, radius: float) -> tuple[Tensor, Tensor]:
+    """Near pairs among the candidates, without those along bonds at the same image."""
+    i, j = graph.candidate
+    displacement = position.index_select(0, i) - position.index_select(0, j)
+    shift = image_shift(displacement, box.index_select(0, graph.node_graph.index_select(0, i)))
+    near = (displacement - shift).square().sum(dim=1) < radius**2
+    known = graph.fine.candidate_known.index_select(0, graph.candidate_source) & (shift == 0).all(dim=1)
+    chosen = torch.nonzero(near & ~known).flatten()
+    return graph.candidate.index_select(1, chosen), shift.index_select(0, chosen)
+
+
+def _cells(graph: Batch, position: Tensor, nodes: slice, box: Tensor, radius: float) -> tuple[Tensor, Tensor]:
+    """The same for one large copy, by cell lists (vesin), in time linear in its number of beads."""
+    x = position[nodes].double().cpu()
+    # Wrapped before and unwrapped after: an unwrapped coordinate may be many boxes away.
+    edge = box.double().cpu()
+    cell = torch.floor(x / edge)
+    lists = NeighborList(cutoff=radius, full_list=False)
+    i, j, images = lists.compute(points=(x - cell * edge).numpy(), box=torch.diag(edge).numpy(), periodic=True, quantities="ijS")
+    i, j = torch.from_numpy(i.astype(np.int64)), torch.from_numpy(j.astype(np.int64))
+    # vesin: x_ij = x_j - x_i + S box of the wrapped points.
+    shift = ((cell[i] - cell[j] + torch.from_numpy(images.astype(np.float64))) * edge).to(position.dtype)
+    inside = (graph.pair[0] >= nodes.start) & (graph.pair[0] < nodes.stop)
+    n = len(x)
+    along = (graph.pair[:, inside] - nodes.start).cpu()
+    low, high = torch.minimum(i, j), torch.maximum(i, j)
+    known = torch.isin(low * n + high, along[0] * n + along[1]) & (shift == 0).all(dim=1)
+    chosen = torch.nonzero(~known & (i != j)).flatten()
+    return (torch.stack([i, j]) + nodes.start)[:, chosen].to(position.device), shift[chosen].to(position.device)

@@ -39,7 +39,6 @@ class Refiner(nn.Module):
 
     def forward(
         self,
-        graph: Batch,
         position: Float[Tensor, "n 3"],
         prediction: Prediction,
         noisy: Float[Tensor, "n 3"],
@@ -53,11 +52,18 @@ class Refiner(nn.Module):
         c_in = (1 + sigma.square()).rsqrt()
         z = c_in * noisy
         mean, std = prediction.mean.detach(), prediction.std.detach()
+        links, unit = prediction.edges, 1 / self.pair_length
+        i, j = links.pair
         # x(t), the noisy x(t+1) (scaled so that it stays finite for large sigma), and the noise itself.
         proposal = c_in * (mean + std * noisy) / self.pair_length
-        vectors = torch.stack([position / self.pair_length, proposal, z], dim=1)
-        i, j = graph.pair
-        pair_vector = vectors.index_select(0, i) - vectors.index_select(0, j)
+        pair_vector = torch.stack(
+            [
+                links.displacement(position / self.pair_length, unit),
+                links.displacement(proposal, unit * c_in.index_select(0, i)),
+                z.index_select(0, i) - z.index_select(0, j),
+            ],
+            dim=1,
+        )
         # A proposal in the frame of one bead: c_in is the same on both ends, so differences are translation invariant.
         c_noise = sigma.log() / 4
         noise = self.noise_in(
@@ -66,8 +72,8 @@ class Refiner(nn.Module):
         h = self.node_in(torch.cat([prediction.node, z.norm(dim=1, keepdim=True)], dim=1)) + noise
         e = prediction.pair + self.pair_in(invariants(pair_vector))
         for layer in self.layers:
-            h, e = layer(h, e, graph.pair)
-        raw = self.out(self.norm(h), e, graph.pair, pair_vector, z[:, None])
+            h, e = layer(h, e, links.pair)
+        raw = self.out(self.norm(h), e, links.pair, pair_vector, z[:, None])
         return c_in.square() * noisy + sigma * c_in * raw
 
     def loss(
@@ -82,7 +88,7 @@ class Refiner(nn.Module):
         log_sigma = -0.4 + 1.2 * torch.randn(graph.n_graphs, 1, generator=generator).to(device)
         sigma = log_sigma.exp().index_select(0, graph.node_graph)
         noise = torch.randn(u.shape, generator=generator).to(device)
-        error = self(graph, position, prediction, u + sigma * noise, sigma) - u
+        error = self(position, prediction, u + sigma * noise, sigma) - u
         return ((1 + sigma.square()) / sigma.square() * error.square()).sum(dim=1)
 
 

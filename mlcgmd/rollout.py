@@ -19,6 +19,7 @@ import torch
 import xarray as xr
 from jaxtyping import Float
 from torch import Tensor
+from torch_geometric.utils import scatter
 from tqdm import tqdm
 
 from .graph import Batch, batch
@@ -88,16 +89,27 @@ class Stepper:
     def __init__(self, model: Model, graph: Batch, sampler: Sampler) -> None:
         self.model, self.graph, self.sampler = model, graph, sampler
         self.embedding = model.simulator.embedding(graph.fine)
+        self.mass = graph.fine.bead_mass.index_select(0, graph.node_source)[:, None]
 
     def __call__(self, history: Float[Tensor, "K n 3"], generator: torch.Generator) -> tuple[Float[Tensor, "n 3"], Float[Tensor, " n"]]:
         """Next positions, and the expected bead_rg2 at the current ones."""
         prediction = self.model.simulator(self.graph, history, self.embedding)
 
         def denoise(u: Tensor, sigma: float) -> Tensor:
-            return self.model.refiner(self.graph, history[-1], prediction, u, torch.full_like(prediction.std, sigma))
+            return self.model.refiner(history[-1], prediction, u, torch.full_like(prediction.std, sigma))
 
         u = self.sampler(denoise, (history.shape[1], 3), generator, history.device)
-        return prediction.mean + prediction.std * u, prediction.bead_rg2
+        moved = prediction.mean + prediction.std * u
+        if self.model.config.fixed_centre:
+            drift = centre(moved - history[-1], self.mass, self.graph)
+            moved = moved - drift.index_select(0, self.graph.node_graph)
+        return moved, prediction.bead_rg2
+
+
+def centre(x: Float[Tensor, "n 3"], mass: Float[Tensor, "n 1"], graph: Batch) -> Float[Tensor, "G 3"]:
+    """Mass-weighted mean of each copy."""
+    total = scatter(torch.cat([mass * x, mass], dim=1), graph.node_graph, dim_size=graph.n_graphs)
+    return total[:, :3] / total[:, 3:]
 
 
 @torch.inference_mode()
@@ -273,7 +285,9 @@ def _assemble(work: Path, systems: Sequence[CoarseSystem], replicas: int, interv
                     "bead_rg2": (("replica", "frame", "particle"), size[:, nodes].reshape(shape).swapaxes(0, 1)),
                     "mass": ("particle", s.mass),
                     "bond": (("bond", "end"), s.bond),
+                    "component": ("particle", s.component),
                     "failure": ("replica", failure[graph : graph + replicas].astype(object)),
+                    **({} if s.box is None else {"box": ("xyz", s.box.numpy())}),
                 },
                 coords={"time": ("frame", interval * np.arange(len(position)))},
                 attrs={"system": s.name, "level": s.level, "run": label},

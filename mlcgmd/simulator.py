@@ -12,7 +12,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch_geometric.utils import scatter
 
-from .graph import Batch, Topology
+from .graph import Batch, Edges, Topology, edges
 from .networks import MLP, Interaction, VectorReadout, invariants, n_invariants
 
 
@@ -28,6 +28,10 @@ class SimulatorConfig:
     """The particle types it knows, in the order of its type indices."""
     history: int = 1
     """K, the number of past positions it sees: x(t-K+1) .. x(t)."""
+    radius: float | None = None
+    """In a periodic box, beads nearer than this see each other."""
+    fixed_centre: bool = False
+    """Momentum policy: whether the centre of mass of each copy stays where it is, as in MD of zero total momentum."""
     width: int = 64
     layers: int = 4
     embedding_layers: int = 3
@@ -48,12 +52,14 @@ class Prediction:
     Attributes:
         mean: expected next positions (n, 3).
         std: their standard deviation (n, 1), per component.
+        edges: the pairs at time t.
         node, pair: latents (n, width) and (E, width): the condition of the refiner.
         bead_rg2: expected squared radius of gyration (n,) of the particles in each bead, at time t.
     """
 
     mean: Float[Tensor, "n 3"]
     std: Float[Tensor, "n 1"]
+    edges: Edges
     node: Float[Tensor, "n width"]
     pair: Float[Tensor, "E width"]
     bead_rg2: Float[Tensor, " n"]
@@ -104,21 +110,29 @@ class Simulator(nn.Module):
         c = self.config
         if embedding is None:
             embedding = self.embedding(graph.fine)
+        links = edges(graph, history[-1], c.radius)
         # Newest first: x_ij, then the relative displacements d_ij(t), d_ij(t-1), ...
         past = (history[1:] - history[:-1]).flip(0) / c.step_length
-        vectors = torch.cat([history[-1:] / c.pair_length, past]).transpose(0, 1)
-        pair_vector = vectors.index_select(0, graph.pair[0]) - vectors.index_select(0, graph.pair[1])
+        moves = past.transpose(0, 1)
+        pair_vector = torch.cat(
+            [
+                links.displacement(history[-1] / c.pair_length, 1 / c.pair_length)[:, None],
+                moves.index_select(0, links.pair[0]) - moves.index_select(0, links.pair[1]),
+            ],
+            dim=1,
+        )
         speed = past.norm(dim=2).T
         h = self.node_in(torch.cat([embedding.index_select(0, graph.node_source), speed], dim=1))
-        e = self.pair_in(torch.cat([invariants(pair_vector), graph.fine.pair_feature.index_select(0, graph.pair_source)], dim=1))
+        e = self.pair_in(torch.cat([invariants(pair_vector), links.feature], dim=1))
         for layer in self.layers:
-            h, e = layer(h, e, graph.pair)
+            h, e = layer(h, e, links.pair)
         h = self.norm(h)
-        displacement = self.displacement(h, e, graph.pair, pair_vector, vectors[:, 1:])
+        displacement = self.displacement(h, e, links.pair, pair_vector, moves)
         raw = self.scalars(h)
         return Prediction(
             mean=history[-1] + c.step_length * displacement,
             std=c.step_length * (self.min_std + nn.functional.softplus(raw[:, :1])),
+            edges=links,
             node=h,
             pair=e,
             bead_rg2=c.bead_rg2 * nn.functional.softplus(raw[:, 1]),

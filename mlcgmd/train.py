@@ -119,6 +119,8 @@ class TrainConfig:
     width: int = 64
     layers: int = 4
     refiner_layers: int = 3
+    radius: float | None = None
+    """Of the pairs in a periodic box, in the data's length unit; needed there."""
     systems_per_batch: int = 8
     windows_per_system: int = 16
     learning_rate: float = 2e-3
@@ -236,9 +238,10 @@ def build_model(training: Windows, config: TrainConfig) -> Model:
     """An untrained model with the normalisation of the training windows."""
     first = training.systems[0]
     for s in training.systems:
-        if (s.type_name, s.level) != (first.type_name, first.level):
+        if (s.type_name, s.level, s.box is None) != (first.type_name, first.level, first.box is None):
             raise ValueError(
-                f"{s.name} has types {s.type_name} at level {s.level:g}, {first.name} has {first.type_name} at level {first.level:g}"
+                f"{s.name} has types {s.type_name} at level {s.level:g} {'without' if s.box is None else 'in'} a box,"
+                f" {first.name} has {first.type_name} at level {first.level:g} {'without' if first.box is None else 'in'} one"
             )
     torch.manual_seed(config.seed)
     return Model(
@@ -247,6 +250,8 @@ def build_model(training: Windows, config: TrainConfig) -> Model:
             level=first.level,
             type_name=first.type_name,
             history=config.history,
+            radius=config.radius,
+            fixed_centre=first.box is not None,
             width=config.width,
             layers=config.layers,
             pair_length=training.pair_length(),

@@ -31,6 +31,7 @@ class CoarseSystem:
         type_name: the particle types of the fine system.
         level: particles per bead.
         bond: CG bonds (n_bonds, 2).
+        component: index (B,) into :data:`.trajectory.COMPONENTS`.
     """
 
     name: str
@@ -41,6 +42,13 @@ class CoarseSystem:
     type_name: tuple[str, ...]
     level: float
     bond: np.ndarray
+    component: np.ndarray
+
+    @property
+    def box(self) -> Float[Tensor, " 3"] | None:
+        """Edges of the periodic box; None if there is none."""
+        edge = self.topology.box[0]
+        return edge if bool(torch.isfinite(edge).all()) else None
 
     @property
     def mass(self) -> np.ndarray:
@@ -62,7 +70,13 @@ class CoarseSystem:
 
 
 def prepare(fine: xr.Dataset, level: float) -> CoarseSystem:
-    """Coarse-grain a trajectory once, for training or as the start of a simulation."""
+    """Coarse-grain a trajectory once, for training or as the start of a simulation.
+
+    Raises:
+        trajectory.TrajectoryError: the box changes in time, which no model here learns.
+    """
+    if "box" in fine and not np.allclose(fine.box, fine.box[0], rtol=1e-4):
+        raise trajectory.TrajectoryError(f"{fine.attrs['system']}: the box changes in time; give a run at constant volume")
     mapping = coarse_grain(fine, level)
     coarse = mapping.apply(fine)
     return CoarseSystem(
@@ -74,6 +88,7 @@ def prepare(fine: xr.Dataset, level: float) -> CoarseSystem:
         type_name=tuple(fine.type_name.values.tolist()),
         level=float(level),
         bond=mapping.bond.copy(),
+        component=trajectory.component(fine)[np.unique(mapping.bead, return_index=True)[1]],
     )
 
 

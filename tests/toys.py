@@ -5,6 +5,7 @@ import xarray as xr
 
 from mlcgmd import trajectory
 from mlcgmd.systems.chain import TYPE_NAME, ChainSpec
+from mlcgmd.systems.electrolyte import ELEMENTS, ElectrolyteSpec
 from mlcgmd.windows import CoarseSystem, prepare
 
 
@@ -36,3 +37,29 @@ def toy_systems(n: int = 3, level: float = 6, frames: int = 60) -> list[CoarseSy
     """Coarse-grained toy chains of different sequences and lengths."""
     sequences = ["abcd" * 6, "c" * 18, "ad" * 14, "bbda" * 5]
     return [prepare(toy_trajectory(sequences[k % 4], frames, seed=k), level) for k in range(n)]
+
+
+def toy_electrolyte(chains: int = 2, spacers: tuple[int, ...] = (2, 3, 4), frames: int = 40, seed: int = 0) -> xr.Dataset:
+    """A packed, dilute electrolyte (chains, 2 LiTFSI) whose molecules diffuse as wholes while their atoms shake."""
+    spec = ElectrolyteSpec("toy", chains, spacers, chains * (len(spacers) + 1) / 2, seed, length=1.0)
+    kinds, mass, bond = spec.topology()
+    rng = np.random.default_rng(seed)
+    molecule = trajectory.molecules_from_bonds(bond, len(kinds))
+    walk = rng.normal(scale=0.5, size=(frames, molecule.max() + 1, 3)).cumsum(axis=0)
+    position = 10 * spec.start() + walk[:, molecule] + rng.normal(scale=0.1, size=(frames, len(kinds), 3))
+    return trajectory.make(
+        position,
+        time=4.0 * np.arange(frames),
+        particle_type=kinds,
+        type_name=ELEMENTS,
+        mass=mass,
+        bond=bond,
+        box=np.full(3, spec.packed_edge()),
+        system=f"toy-electrolyte-{seed}",
+        units="real",
+    )
+
+
+def toy_boxes(n: int = 2, level: float = 7, frames: int = 40) -> list[CoarseSystem]:
+    """Coarse-grained toy electrolytes in boxes of different sizes."""
+    return [prepare(toy_electrolyte(2 + k, frames=frames, seed=k), level) for k in range(n)]

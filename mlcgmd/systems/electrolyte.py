@@ -66,7 +66,9 @@ class ElectrolyteSpec:
         if unknown or not self.spacers:
             raise ValueError(f"{self.name}: spacers {unknown} are not in the force field; give one or more of {SPACERS}")
         if self.chains < 1 or self.oxygen_per_lithium <= 0:
-            raise ValueError(f"{self.name}: {self.chains} chains with O:Li {self.oxygen_per_lithium} are no electrolyte; both must be positive")
+            raise ValueError(
+                f"{self.name}: {self.chains} chains with O:Li {self.oxygen_per_lithium} are no electrolyte; both must be positive"
+            )
         if self.salt < 1:
             raise ValueError(f"{self.name}: O:Li {self.oxygen_per_lithium:g} leaves no ion in {self.chains} chains; add chains or salt")
 
@@ -101,7 +103,7 @@ class ElectrolyteSpec:
     def openmm_system(self) -> openmm.System:
         """The OpenMM system without a barostat; its box is that of :meth:`start`."""
         top = self._molecules()
-        edge = self._packed_edge() * ANGSTROM
+        edge = self.packed_edge() * ANGSTROM
         top.setPeriodicBoxVectors(np.eye(3) * edge)
         system = _force_field().createSystem(
             top,
@@ -126,13 +128,14 @@ class ElectrolyteSpec:
         """Langevin middle scheme."""
         return openmm.LangevinMiddleIntegrator(self.temperature, self.friction, self.time_step)
 
-    def _packed_edge(self) -> float:
+    def packed_edge(self) -> float:
+        """Edge of the box in which :meth:`start` packs the molecules, A."""
         return float((PACKED_VOLUME * self._molecules().getNumAtoms()) ** (1 / 3))
 
     def start(self) -> np.ndarray:
         """Starting positions (N, 3) in nm: molecules of random torsions, packed at random into a dilute periodic box."""
         rng = np.random.default_rng([self.seed, 0])
-        edge = self._packed_edge()
+        edge = self.packed_edge()
         placed = np.empty((0, 3))
         conformers: list[Callable[[], np.ndarray]] = [lambda: _polyether(self.spacers, rng)] * self.chains
         conformers += [_tfsi] * self.salt + [lambda: np.zeros((1, 3))] * self.salt
@@ -159,7 +162,9 @@ def _residues() -> dict[str, app.forcefield.ForceField._TemplateData]:
     return _force_field()._templates
 
 
-def _add_residue(top: app.Topology, chain: app.topology.Chain, template: app.forcefield.ForceField._TemplateData) -> dict[str, app.topology.Atom]:
+def _add_residue(
+    top: app.Topology, chain: app.topology.Chain, template: app.forcefield.ForceField._TemplateData
+) -> dict[str, app.topology.Atom]:
     residue = top.addResidue(template.name, chain)
     atoms = [top.addAtom(a.name, a.element, residue) for a in template.atoms]
     for i, j in template.bonds:
@@ -173,9 +178,7 @@ def _place(a: np.ndarray, b: np.ndarray, c: np.ndarray, length: float, angle: fl
     axis = (c - b) / np.linalg.norm(c - b)
     normal = np.cross(b - a, axis)
     normal /= np.linalg.norm(normal)
-    return c + length * (
-        -np.cos(angle) * axis + np.sin(angle) * (np.cos(torsion) * np.cross(normal, axis) + np.sin(torsion) * normal)
-    )
+    return c + length * (-np.cos(angle) * axis + np.sin(angle) * (np.cos(torsion) * np.cross(normal, axis) + np.sin(torsion) * normal))
 
 
 def _polyether(spacers: tuple[int, ...], rng: np.random.Generator) -> np.ndarray:

@@ -57,6 +57,7 @@ class Spec(Protocol):
     @property
     def pressure(self) -> float | None:
         """of the equilibration, bar; None: there is no box."""
+
     @property
     def platform(self) -> str: ...
     def topology(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]: ...

@@ -1,0 +1,153 @@
+"""Pairs in periodic boxes: against brute force, images, wrapping, and what a model sees of them."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from toys import toy_boxes, toy_electrolyte, toy_systems
+
+from mlcgmd import graph
+from mlcgmd.train import TrainConfig, build_model
+from mlcgmd.windows import Windows, prepare
+
+RADIUS = 7.0
+
+
+def brute_force(position, box, radius):
+    """{(i, j, image)} of all pairs nearer than radius, over 27 images."""
+    found = set()
+    images = np.stack(np.meshgrid(*[np.arange(-4, 5)] * 3, indexing="ij"), axis=-1).reshape(-1, 3)
+    for i in range(len(position)):
+        for j in range(i + 1, len(position)):
+            d = position[i] - position[j] - images * box
+            for k in np.flatnonzero((d**2).sum(axis=1) < radius**2):
+                found.add((i, j, *images[k].tolist()))
+    return found
+
+
+def as_set(links, box):
+    """The same of Edges, ordered i < j."""
+    pair, image = links.pair.T.numpy(), np.rint(links.shift.numpy() / box).astype(int)
+    return {(int(i), int(j), *s.tolist()) if i < j else (int(j), int(i), *(-s).tolist()) for (i, j), s in zip(pair, image, strict=True)}
+
+
+@pytest.mark.parametrize("dense", [1000, 0])
+def test_pairs_are_those_of_brute_force(monkeypatch, dense):
+    monkeypatch.setattr(graph, "DENSE", dense)
+    system = toy_boxes(1)[0]
+    batch = graph.batch([system.topology], 1)
+    # Molecules that have wandered several boxes away.
+    box = system.box.numpy()
+    molecule_shift = torch.from_numpy(np.random.default_rng(0).integers(-2, 3, size=3) * box)
+    position = system.position[5].clone()
+    position[system.component == 2] += molecule_shift
+    links = graph.edges(batch, position, RADIUS)
+    along = {(int(i), int(j), 0, 0, 0) for i, j in system.topology.pair.T.numpy()}
+    expected = brute_force(position.numpy().astype(float), box, RADIUS) | along
+    assert as_set(links, box) == expected
+    assert links.pair.shape[1] == len(expected), "no pair twice"
+    assert len(expected) > len(along) + 20
+
+
+def test_cell_lists_and_all_distances_agree_in_a_batch_of_different_boxes(monkeypatch):
+    systems = toy_boxes(2)
+    position = torch.cat([s.position[3].repeat(2, 1) for s in systems])
+    dense = graph.edges(graph.batch([s.topology for s in systems], 2), position, RADIUS)
+    monkeypatch.setattr(graph, "DENSE", 0)
+    systems = toy_boxes(2)
+    cells = graph.edges(graph.batch([s.topology for s in systems], 2), position, RADIUS)
+    distance = [torch.sort(links.displacement(position).norm(dim=1)).values for links in (dense, cells)]
+    torch.testing.assert_close(*distance)
+    node_graph = graph.batch([s.topology for s in systems], 2).node_graph
+    assert (node_graph[cells.pair[0]] == node_graph[cells.pair[1]]).all()
+
+
+def test_pairs_along_bonds_are_those_up_to_three_bonds_apart():
+    system = toy_boxes(1)[0]
+    i, j = system.topology.pair
+    hops = np.rint(1 / system.topology.pair_feature[:, 1].numpy()).astype(int)
+    assert set(hops) == {1, 2, 3}
+    bonded = {tuple(b) for b in system.bond.tolist()}
+    assert {(int(a), int(b)) for a, b, h in zip(i, j, hops, strict=True) if h == 1} == bonded
+
+
+@pytest.mark.parametrize("radius", [None, 100.0])
+def test_a_radius_that_the_box_does_not_allow_raises(radius):
+    system = toy_boxes(1)[0]
+    with pytest.raises(ValueError, match="periodic box of edge .* at most half"):
+        graph.edges(graph.batch([system.topology], 1), system.position[0], radius)
+
+
+def test_without_a_box_the_pairs_are_those_of_the_molecule():
+    system = toy_systems(1)[0]
+    batch = graph.batch([system.topology], 2)
+    links = graph.edges(batch, system.position[0].repeat(2, 1), None)
+    assert torch.equal(links.pair, batch.pair) and not links.shift.any()
+
+
+def test_a_box_that_changes_in_time_raises():
+    fine = toy_electrolyte()
+    fine["box"] = fine.box * (1 + 0.01 * np.arange(fine.sizes["frame"]))[:, None]
+    with pytest.raises(ValueError, match="box changes in time"):
+        prepare(fine, 7)
+
+
+@pytest.fixture(scope="module")
+def model():
+    systems = toy_boxes(2)
+    windows = Windows(systems, 4, 2)
+    built = build_model(windows, TrainConfig(time_step=4, steps=1, history=2, width=16, layers=2, refiner_layers=2, radius=RADIUS))
+    generator = torch.Generator().manual_seed(1)
+    with torch.no_grad():
+        for p in built.parameters():
+            p.add_(0.1 * torch.randn(p.shape, generator=generator))
+    return systems, built.double()
+
+
+def predicted(model, systems, history, noisy):
+    batch = graph.batch([s.topology for s in systems], 1)
+    fine = replace(
+        batch.fine, bead_mass=batch.fine.bead_mass.double(), pair_feature=batch.fine.pair_feature.double(), box=batch.fine.box.double()
+    )
+    prediction = model.simulator(replace(batch, fine=fine), history)
+    return prediction, model.refiner(history[-1], prediction, noisy, torch.full_like(prediction.std, 0.7))
+
+
+def test_a_model_does_not_see_which_box_a_molecule_is_in(model):
+    systems, model = model
+    s = systems[0]
+    history = s.position[:2].double()
+    noisy = torch.randn(history.shape[1:], generator=torch.Generator().manual_seed(3), dtype=torch.float64)
+    a, ua = predicted(model, [s], history, noisy)
+    shift = torch.zeros_like(history[0])
+    for k in np.flatnonzero(s.component == 2):  # each Li to another box; the first chain too
+        shift[k] = s.box.double() * torch.tensor([1.0, -2.0, 3.0])
+    chain = torch.from_numpy(np.flatnonzero(s.component == 0))[: len(np.flatnonzero(s.component == 0)) // 2]
+    shift[chain] = s.box.double() * torch.tensor([-1.0, 0.0, 1.0])
+    b, ub = predicted(model, [s], history + shift, noisy)
+    torch.testing.assert_close(b.mean, a.mean + shift)
+    torch.testing.assert_close(b.std, a.std)
+    torch.testing.assert_close(ub, ua)
+
+
+def test_a_model_feels_neighbours_across_the_boundary(model):
+    systems, model = model
+    s = systems[0]
+    history = s.position[:2].double()
+    noisy = torch.zeros_like(history[0])
+    a, _ = predicted(model, [s], history, noisy)
+    open_box = replace(s.topology, box=s.topology.box * 3)
+    b, _ = predicted(model, [replace(s, topology=open_box)], history, noisy)
+    assert (a.mean - b.mean).abs().max() > 1e-4
+
+
+def test_order_of_boxes_does_not_matter(model):
+    systems, model = model
+    history = [s.position[:2].double() for s in systems]
+    zero = [torch.zeros_like(h[0]) for h in history]
+    ab, _ = predicted(model, systems, torch.cat(history, dim=1), torch.cat(zero))
+    ba, _ = predicted(model, systems[::-1], torch.cat(history[::-1], dim=1), torch.cat(zero[::-1]))
+    n = len(zero[0])
+    torch.testing.assert_close(ab.mean[:n], ba.mean[-n:])
+    torch.testing.assert_close(ab.mean[n:], ba.mean[:-n])
