@@ -5,13 +5,13 @@ equal size (METIS, Karypis & Kumar 1998; Fu et al. 2023, section 3.1); a bead si
 mass of its particles, and two beads are bonded where a bond crosses between them.
 """
 
-from collections import deque
 from dataclasses import dataclass
 
 import numpy as np
 import pymetis
 import xarray as xr
 from scipy.sparse import csr_array
+from scipy.sparse.csgraph import breadth_first_order, connected_components
 
 from . import trajectory
 
@@ -70,6 +70,10 @@ class CoarseGraining:
             out[first : first + 1000] = (matrix @ columns).reshape(self.n_beads, len(block), 3).transpose(1, 0, 2)
         return out
 
+    def first(self, values: np.ndarray) -> np.ndarray:
+        """Of values (N,) of the particles, that of the first particle of each bead, (B,)."""
+        return values[np.unique(self.bead, return_index=True)[1]]
+
     def bead_rg2(self, position: np.ndarray) -> np.ndarray:
         """Squared radius of gyration (F, B) of each bead's particles about their centre of mass, mass weighted.
 
@@ -85,13 +89,18 @@ class CoarseGraining:
         return out
 
     def apply(self, fine: xr.Dataset) -> xr.Dataset:
-        """The bead trajectory: the same data type, with attribute ``level`` and the variable ``bead_rg2`` (frame, particle)."""
+        """The bead trajectory: the same data type, with attribute ``level`` and the variable ``bead_rg2`` (frame, particle).
+
+        Beads of a mixture have their component as type.
+        """
         position = fine.position.values
+        component = trajectory.component(fine)
+        mixture = bool(component.any())
         coarse = trajectory.make(
             self.positions(position),
             time=fine.time.values,
-            particle_type=np.zeros(self.n_beads, int),
-            type_name=["bead"],
+            particle_type=self.first(component) if mixture else np.zeros(self.n_beads, int),
+            type_name=list(trajectory.COMPONENTS) if mixture else ["bead"],
             mass=self.mass,
             bond=self.bond,
             molecule=self.molecule,
@@ -105,10 +114,10 @@ class CoarseGraining:
 
 
 def coarse_grain(fine: xr.Dataset, level: float) -> CoarseGraining:
-    """Map each molecule of ``fine`` to round(n_particles / level) beads; deterministic.
+    """Map each molecule of ``fine`` to round(n_particles / level) beads, a molecule smaller than the level to one; deterministic.
 
     Raises:
-        MappingError: level < 1, larger than a molecule (unless the molecule is a single particle), or a disconnected molecule.
+        MappingError: level < 1, larger than the largest molecule, or a disconnected molecule.
     """
     if not level >= 1:
         raise MappingError(f"level {level} is below 1: it is the number of particles per bead")
@@ -119,10 +128,11 @@ def coarse_grain(fine: xr.Dataset, level: float) -> CoarseGraining:
     neighbours = csr_array((np.ones(2 * len(bond)), (np.r_[bond[:, 0], bond[:, 1]], np.r_[bond[:, 1], bond[:, 0]])), shape=(n, n))
     bead = np.empty(n, np.int64)
     bead_molecule: list[int] = []
+    largest = int(np.bincount(molecule).max())
+    if level > largest:
+        raise MappingError(f"{fine.attrs['system']}: level {level} is larger than the largest molecule, of {largest} particles")
     for m in np.unique(molecule):
         members = np.flatnonzero(molecule == m)
-        if len(members) > 1 and level > len(members):
-            raise MappingError(f"{fine.attrs['system']}: level {level} is larger than molecule {m} of {len(members)} particles")
         local = neighbours[members][:, members]
         parts = _partition(local, max(1, round(len(members) / level)), f"{fine.attrs['system']}: molecule {m}")
         bead[members] = len(bead_molecule) + parts
@@ -142,7 +152,7 @@ def coarse_grain(fine: xr.Dataset, level: float) -> CoarseGraining:
 def _partition(graph: csr_array, k: int, where: str) -> np.ndarray:
     """(n,) part 0 .. k-1 of each particle: connected, balanced, numbered in the order of their first particles."""
     n = graph.shape[0]
-    if not _connected(graph, np.arange(n)):
+    if _pieces(graph, np.zeros(n, int)).any():
         raise MappingError(f"{where} is disconnected; is a bond missing?")
     if k == 1:
         return np.zeros(n, np.int64)
@@ -150,24 +160,44 @@ def _partition(graph: csr_array, k: int, where: str) -> np.ndarray:
         return np.arange(n)
     adjacency = pymetis.CSRAdjacency(graph.indptr.tolist(), graph.indices.tolist())
     parts = np.asarray(pymetis.part_graph(k, adjacency=adjacency, recursive=True, options=pymetis.Options(seed=0))[1])
-    pieces = [p for p in range(k) if (parts == p).any() and _connected(graph, np.flatnonzero(parts == p))]
-    if len(pieces) < k:
-        # Recursive bisection balances best but may leave a part empty or in pieces; the k-way scheme can forbid that.
+    if not _whole(graph, parts, k):
+        # Recursive bisection balances best but may leave parts empty or in pieces; the k-way scheme forbids pieces, but may leave out parts.
         options = pymetis.Options(seed=0, contig=1)
-        parts = np.asarray(pymetis.part_graph(k, adjacency=adjacency, recursive=False, options=options)[1])
+        other = np.asarray(pymetis.part_graph(k, adjacency=adjacency, recursive=False, options=options)[1])
+        parts = other if _whole(graph, other, k) else _repair(graph, parts, k)
     _, first, inverse = np.unique(parts, return_index=True, return_inverse=True)
     return np.argsort(np.argsort(first))[inverse]
 
 
-def _connected(graph: csr_array, members: np.ndarray) -> bool:
-    inside = np.zeros(graph.shape[0], bool)
-    inside[members] = True
-    queue, inside[members[0]], seen = deque([members[0]]), False, 1
-    while queue:
-        i = queue.popleft()
-        for j in graph.indices[graph.indptr[i] : graph.indptr[i + 1]]:
-            if inside[j]:
-                inside[j] = False
-                seen += 1
-                queue.append(j)
-    return seen == len(members)
+def _pieces(graph: csr_array, parts: np.ndarray) -> np.ndarray:
+    """(n,) connected piece of each particle: the pieces of all parts, counted through."""
+    i, j = graph.nonzero()
+    inside = parts[i] == parts[j]
+    return connected_components(csr_array((np.ones(inside.sum()), (i[inside], j[inside])), shape=graph.shape), directed=False)[1]
+
+
+def _whole(graph: csr_array, parts: np.ndarray, k: int) -> bool:
+    return len(np.unique(parts)) == k == _pieces(graph, parts).max() + 1
+
+
+def _repair(graph: csr_array, parts: np.ndarray, k: int) -> np.ndarray:
+    """Exactly ``k`` connected parts: the smallest pieces join their smallest neighbour, or the largest piece is halved."""
+    piece = _pieces(graph, parts)
+    i, j = graph.nonzero()
+    while (size := np.bincount(piece)).size > k:
+        smallest = int(size.argmin())
+        neighbours = np.unique(piece[j[(piece[i] == smallest) & (piece[j] != smallest)]])
+        piece[piece == smallest] = neighbours[size[neighbours].argmin()]
+        piece = np.unique(piece, return_inverse=True)[1]
+    while (size := np.bincount(piece)).size < k:
+        members = np.flatnonzero(piece == size.argmax())
+        order, parent = breadth_first_order(graph[members][:, members], 0, directed=False)
+        below = np.ones(len(members), int)  # size of the subtree under each particle
+        for v in order[:0:-1]:
+            below[parent[v]] += below[v]
+        cut = order[1:][np.abs(below[order[1:]] - len(members) / 2).argmin()]
+        taken = np.zeros(len(members), bool)
+        for v in order:  # parents come before children
+            taken[v] = v == cut or (v != order[0] and taken[parent[v]])
+        piece[members[taken]] = size.size
+    return piece

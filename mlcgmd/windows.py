@@ -88,7 +88,7 @@ def prepare(fine: xr.Dataset, level: float) -> CoarseSystem:
         type_name=tuple(fine.type_name.values.tolist()),
         level=float(level),
         bond=mapping.bond.copy(),
-        component=trajectory.component(fine)[np.unique(mapping.bead, return_index=True)[1]],
+        component=mapping.first(trajectory.component(fine)),
     )
 
 

@@ -2,7 +2,7 @@ import time
 
 import numpy as np
 import pytest
-from toys import toy_trajectory
+from toys import toy_electrolyte, toy_trajectory
 
 from mlcgmd import mapping, trajectory
 
@@ -93,7 +93,8 @@ def test_many_frames_in_seconds(fine):
 
 
 @pytest.mark.parametrize(
-    ("level", "message"), [(0.5, "below 1"), (0, "below 1"), (float("nan"), "below 1"), (1000, "larger than molecule 0")]
+    ("level", "message"),
+    [(0.5, "below 1"), (0, "below 1"), (float("nan"), "below 1"), (1000, "larger than the largest molecule, of 90 particles")],
 )
 def test_refuses_impossible_levels(fine, level, message):
     with pytest.raises(mapping.MappingError, match=message):
@@ -109,3 +110,34 @@ def test_refuses_a_disconnected_molecule(fine):
 def test_refuses_positions_of_another_system(fine):
     with pytest.raises(mapping.MappingError, match="do not fit"):
         mapping.coarse_grain(fine, 5).positions(np.zeros((2, 7, 3)))
+
+
+@pytest.fixture(scope="module")
+def electrolyte():
+    return toy_electrolyte(frames=3)
+
+
+@pytest.mark.parametrize("level", [1, 2, 4, 7, 10, 15, 20])
+def test_molecules_of_an_electrolyte_are_clustered_each_for_itself(electrolyte, level):
+    cg = mapping.coarse_grain(electrolyte, level)
+    bond = electrolyte.bond.values
+    inside = bond[cg.bead[bond[:, 0]] == cg.bead[bond[:, 1]]]
+    assert len(np.unique(trajectory.molecules_from_bonds(inside, len(cg.bead)))) == cg.n_beads, "a bead is in pieces"
+    assert cg.mass.sum() == pytest.approx(electrolyte.mass.values.sum())
+    component = cg.first(trajectory.component(electrolyte))
+    lithium, tfsi = (np.flatnonzero(component == trajectory.COMPONENTS.index(name)) for name in ("Li", "TFSI"))
+    assert len(lithium) == 2 and (np.bincount(cg.bead)[lithium] == 1).all()
+    assert len(tfsi) == 2 * max(1, round(15 / level))
+    coarse = cg.apply(electrolyte)
+    assert coarse.type_name.values.tolist() == list(trajectory.COMPONENTS)
+    np.testing.assert_array_equal(coarse.particle_type, component)
+
+
+def test_beads_follow_their_molecule_into_another_box(electrolyte):
+    cg = mapping.coarse_grain(electrolyte, 7)
+    moved = electrolyte.position.values.copy()
+    shift = electrolyte.box.values[0] * [1, 0, -2]
+    moved[:, electrolyte.molecule.values == 1] += shift
+    expected = cg.positions(electrolyte.position.values)
+    expected[:, cg.molecule == 1] += shift
+    np.testing.assert_allclose(cg.positions(moved), expected, atol=1e-4)
