@@ -1,6 +1,6 @@
 """The named data sets: specs, splits, build, checksums, open; and the published chains, to be fetched.
 
-``python -m mlcgmd.datasets list | build NAME [SPLIT ...] | verify NAME | fetch``
+``python -m mlcgmd.datasets list | build NAME [SPLIT ...] | start NAME | verify NAME | fetch``
 """
 
 import argparse
@@ -21,7 +21,7 @@ from . import trajectory
 from .paths import DATA, atomic
 from .readers import POLYMER_FILES
 from .systems.chain import ChainSpec, random_sequence, regular_sequence
-from .systems.electrolyte import ElectrolyteSpec
+from .systems.electrolyte import ContinuedSpec, ElectrolyteSpec
 from .systems.sample import Spec, sample_many
 
 REGISTRY = "registry.json"
@@ -79,26 +79,34 @@ class ElectrolyteSet:
     compositions: tuple[tuple[Composition, ...], tuple[Composition, ...], tuple[Composition, ...]]
     """train, validation, test"""
     length: tuple[float, float, float]
-    repeats: tuple[int, int, int] = (1, 1, 1)
-    """Independent runs of each composition, from packing on: how much they differ is MD's own error."""
+    repeats: int = 1
+    """Independent runs of each test composition, from packing on: how much they differ is MD's own error."""
     options: tuple[tuple[str, Any], ...] = ()
+    continued: bool = False
+    """All runs go on from the one frame of :meth:`start`, which is shipped; then all compositions are the same."""
 
     def specs(self, name: str, split: str) -> list[Spec]:
-        """The frozen specs of a split, the repeats of a composition one after the other."""
+        """The frozen specs of a split, the repeats of a test composition one after the other."""
         s = SPLITS.index(split)
+        options = dict(self.options) | ({"origin": f"{name}/start.nc"} if self.continued else {})
         return [
-            ElectrolyteSpec(
-                name=f"{name}/{split}-{i:03d}" + (f"-{r}" if self.repeats[s] > 1 else ""),
+            (ContinuedSpec if self.continued else ElectrolyteSpec)(
+                name=f"{name}/{split}-{i:03d}" + (f"-{r}" if split == "test" else ""),
                 chains=chains,
                 spacers=spacers,
                 oxygen_per_lithium=ratio,
                 seed=int(np.random.default_rng([self.seed, s, i, r]).integers(2**31)),
                 length=self.length[s],
-                **dict(self.options),
+                **options,
             )
             for i, (chains, spacers, ratio) in enumerate(self.compositions[s])
-            for r in range(self.repeats[s])
+            for r in range(self.repeats if split == "test" else 1)
         ]
+
+    def start(self, name: str) -> ElectrolyteSpec:
+        """The run whose only frame starts those of a continued set."""
+        chains, spacers, ratio = self.compositions[0][0]
+        return ElectrolyteSpec(f"{name}/start", chains, spacers, ratio, self.seed, length=4.0, frame_interval=4.0)
 
 
 def _drawn(seed: int, n: int, chains: int, oxygens: int, salt: int) -> tuple[Composition, ...]:
@@ -111,12 +119,22 @@ def _drawn(seed: int, n: int, chains: int, oxygens: int, salt: int) -> tuple[Com
     return tuple((chains, sequence, chains * oxygens / salt) for sequence in sequences)
 
 
+_SMOKE: Composition = (5, (2,) * 6, 8.75)
 _DRAWN = _drawn(23, 580, chains=40, oxygens=16, salt=50)
 DATASETS: dict[str, ChainSet | ElectrolyteSet] = {
     "chain-smoke": ChainSet(11, 32, (6, 1, 2), (800, 800, 2000), (10, 10, 10), (100, 100, 100)),
     "chain-laptop": ChainSet(12, 100, (96, 8, 16), (5e3, 3e4, 6e4), (10, 20, 20), (1000, 1000, 2000)),
     # About 1,000 core-hours with OpenMM: the sizes of Fu et al. (2023), for a cluster.
     "chain-paper": ChainSet(13, 600, (90, 10, 40), (5e4, 5e4, 5e6), (5, 5, 500), (1e4, 1e4, 1e4)),
+    # 319 atoms. Too short for physics: 60 ps each.
+    "spe-smoke": ElectrolyteSet(
+        21,
+        ((_SMOKE, _SMOKE), (_SMOKE,), (_SMOKE,)),
+        (60, 60, 60),
+        repeats=2,
+        options=(("frame_interval", 2.0), ("equilibration", 4.0)),
+        continued=True,
+    ),
     # 400 to 470 atoms. Sequences and compositions of the test systems occur nowhere else.
     "spe-laptop": ElectrolyteSet(
         22,
@@ -141,7 +159,7 @@ DATASETS: dict[str, ChainSet | ElectrolyteSet] = {
             ),
         ),
         (2000, 4000, 6000),
-        (1, 1, 2),
+        repeats=2,
     ),
     # The sizes of Fu et al. (2023), for OpenMM's CUDA platform on a cluster: 6,000 atoms, 50 LiTFSI, 353 K, frames each 2 ps.
     "spe-paper": ElectrolyteSet(
@@ -178,6 +196,20 @@ def build(name: str, splits: tuple[str, ...] = SPLITS, processes: int | None = N
         paths += sample_many([(spec, path_of(spec, root)) for spec in specs(name, split)], processes)
     register(paths, command=f"python -m mlcgmd.datasets build {name}", root=root)
     return paths
+
+
+def build_start(name: str, root: Path = DATA) -> Path:
+    """Equilibrate the start of a continued set, from packing on (what is there already is kept), and enter it in the registry.
+
+    Raises:
+        ValueError: the runs of this set start from packing.
+    """
+    members = DATASETS[name]
+    if not (isinstance(members, ElectrolyteSet) and members.continued):
+        raise ValueError(f"{name} has no start: each of its runs is equilibrated by itself")
+    paths = sample_many([(spec := members.start(name), path_of(spec, root))])
+    register(paths, command=f"python -m mlcgmd.datasets start {name}", root=root)
+    return paths[0]
 
 
 def sha256(path: Path) -> str:
@@ -309,7 +341,7 @@ def _polymer_folders(folder: Path) -> list[Path]:
 def main(arguments: list[str] | None = None) -> None:
     """The command line."""
     parser = argparse.ArgumentParser(prog="python -m mlcgmd.datasets", description=__doc__)
-    parser.add_argument("action", choices=["list", "build", "verify", "fetch"])
+    parser.add_argument("action", choices=["list", "build", "start", "verify", "fetch"])
     parser.add_argument("name", nargs="?", choices=sorted(DATASETS))
     parser.add_argument("split", nargs="*", help=f"some of {', '.join(SPLITS)} (default: all)")
     parser.add_argument("--processes", type=int, help="default: one per core")
@@ -327,6 +359,8 @@ def main(arguments: list[str] | None = None) -> None:
     splits = tuple(options.split) or SPLITS
     if options.action == "build":
         build(options.name, splits, options.processes)
+    elif options.action == "start":
+        build_start(options.name)
     else:
         for split in splits:
             load(options.name, split)

@@ -161,7 +161,7 @@ def _partition(graph: csr_array, k: int, where: str) -> np.ndarray:
     adjacency = pymetis.CSRAdjacency(graph.indptr.tolist(), graph.indices.tolist())
     parts = np.asarray(pymetis.part_graph(k, adjacency=adjacency, recursive=True, options=pymetis.Options(seed=0))[1])
     if not _whole(graph, parts, k):
-        # Recursive bisection balances best but may leave parts empty or in pieces; the k-way scheme forbids pieces, but may leave out parts.
+        # Recursive bisection balances best but may leave parts empty or in pieces; the k-way scheme forbids pieces but may omit parts.
         options = pymetis.Options(seed=0, contig=1)
         other = np.asarray(pymetis.part_graph(k, adjacency=adjacency, recursive=False, options=options)[1])
         parts = other if _whole(graph, other, k) else _repair(graph, parts, k)

@@ -1,12 +1,65 @@
 """Transport: mean squared displacements, self-diffusion, ionic conductivity and transference.
 
-Positions are unwrapped, in angstrom; times in ps; diffusion coefficients in cm^2/s.
+Positions are unwrapped, in angstrom, (R, F, n, 3) of R replicas of F frames; times in ps; diffusion coefficients in cm^2/s;
+conductivities in S/cm. Everything is fitted to a mean squared displacement, in a range of lags that its own
+logarithmic slope chooses (:func:`fit_window`).
 """
 
+from typing import NamedTuple
+
 import numpy as np
+from numpy.typing import ArrayLike
+from scipy import constants, fft
+from scipy.signal import savgol_filter
+
+from .statistics import TooShortError
 
 CM2_PER_S = 1e-4
 """1 angstrom^2/ps in cm^2/s."""
+CM3 = 1e-24
+"""1 angstrom^3 in cm^3."""
+TOLERANCE = 0.15
+"""Motion counts as diffusive where the local exponent is within this of 1."""
+MAX_LAG = 0.2
+"""Longest lag of a fit, as a fraction of the run: beyond, too few independent displacements are left."""
+PER_OCTAVE = 8
+"""Points of the local exponent per doubling of the lag."""
+MAX_BLOCKS = 8
+"""Most blocks that one replica is cut into for the error."""
+
+
+class Window(NamedTuple):
+    """Range of lags of a fit."""
+
+    low: float
+    high: float
+    exponent: float
+    """d ln MSD / d ln t, mean over the range"""
+    diffusive: bool
+    """whether the local exponent is within :data:`TOLERANCE` of 1 throughout"""
+
+
+class Fit(NamedTuple):
+    """A coefficient from the slope of a mean squared displacement, its standard error, and where the slope was taken."""
+
+    value: float
+    error: float
+    window: tuple[float, float]
+    """shortest and longest lag, ps"""
+    exponent: float
+    diffusive: bool
+
+
+def _replicas(position: ArrayLike, interval: float = 1.0) -> np.ndarray:
+    array = np.asarray(position)
+    if array.ndim != 4 or array.shape[3] != 3 or 0 in array.shape:
+        raise ValueError(f"position must have shape (replicas, frames, particles, 3), none of them 0, not {array.shape}")
+    if not np.isfinite(array).all():
+        replica, frame, particle, _ = np.argwhere(~np.isfinite(array))[0]
+        raise ValueError(f"replica {replica}: particle {particle} in frame {frame} is not finite; leave this replica out or cut the run")
+    if not interval > 0:
+        raise ValueError(f"the frame interval must be positive, not {interval}")
+    return array
 
 
 def endpoint_diffusion(position: np.ndarray, duration: float) -> float:
@@ -26,3 +79,206 @@ def endpoint_diffusion(position: np.ndarray, duration: float) -> float:
     if not np.isfinite(step).all():
         raise ValueError(f"particle {np.argwhere(~np.isfinite(step))[0][0]} is not finite in the first or last frame; cut the run")
     return float((step**2).sum(axis=1).mean() / (6 * duration) * CM2_PER_S)
+
+
+def remove_drift(position: np.ndarray, mass: np.ndarray) -> np.ndarray:
+    """``position`` (R, F, n, 3) of a whole system in the frame of its centre of mass; ``mass`` (n,), float64 out.
+
+    In a small box the drift of the whole is no small part of how far an ion goes.
+
+    Raises:
+        ValueError: wrong shapes, positions that are not finite, masses that are not positive.
+    """
+    position = _replicas(position)
+    mass = np.asarray(mass, np.float64)
+    if mass.shape != position.shape[2:3] or not (np.isfinite(mass) & (mass > 0)).all():
+        raise ValueError(f"mass must hold {position.shape[2]} positive numbers, one per particle of the whole system, not {mass.shape}")
+    centre = np.einsum("rfnx,n->rfx", position, mass) / mass.sum()
+    return position - centre[:, :, None]
+
+
+def mean_squared_displacement(position: np.ndarray) -> np.ndarray:
+    """MSD (R, F) of lags 0 .. F - 1 frames of each replica, in angstrom^2: mean over particles and all time origins.
+
+    With S(t) = |r(t)|^2, the sum over origins of |r(s + t) - r(s)|^2 is that of S(s) + S(s + t), a running sum, less twice an
+    autocorrelation, an FFT: O(F log F) (Calandrini et al. 2011, section 2.2).
+
+    Raises:
+        ValueError: wrong shape or positions that are not finite.
+    """
+    position = _replicas(position)
+    frames = position.shape[1]
+    size = fft.next_fast_len(2 * frames, real=True)
+    result = np.zeros(position.shape[:2])
+    origins = frames - np.arange(frames)
+    for replica, r in zip(result, position, strict=True):
+        x = r.astype(np.float64)
+        x -= x.mean(axis=0)
+        power = (np.abs(fft.rfft(x, size, axis=0)) ** 2).sum(axis=(1, 2))
+        products = fft.irfft(power, size)[:frames]
+        square = np.concatenate([[0.0], np.cumsum((x**2).sum(axis=(1, 2)))])
+        ends = square[origins] + square[-1] - square[np.arange(frames)]
+        replica[1:] = ((ends - 2 * products) / (origins * r.shape[1]))[1:]
+    return result
+
+
+def local_exponent(msd: np.ndarray, longest: int) -> tuple[np.ndarray, np.ndarray]:
+    """Lags (k,) in frames, equally spaced in their logarithm from 1 to ``longest``, and d ln MSD / d ln t there (k,).
+
+    The slope is that of a straight line through the octave about each lag; ``msd`` (F,) starts at lag 0.
+
+    Raises:
+        ValueError: fewer than two lags, or an MSD that is not positive.
+    """
+    msd = np.asarray(msd, np.float64)
+    if msd.ndim != 1 or not 2 <= longest < len(msd):
+        raise ValueError(f"the longest lag must be 2 to {len(msd) - 1} frames for an MSD of shape {msd.shape}, not {longest}")
+    if not (np.isfinite(msd[1:]) & (msd[1:] > 0)).all():
+        raise ValueError("the MSD is not positive at each lag: the particles do not move; is this one frame, repeated?")
+    points = np.linspace(0, np.log(longest), int(PER_OCTAVE * np.log2(longest)) + 1)
+    values = np.interp(points, np.log(np.arange(1, len(msd))), np.log(msd[1:]))
+    slope = savgol_filter(values, PER_OCTAVE + 1, polyorder=1, deriv=1, delta=points[1])
+    return np.exp(points), slope
+
+
+def fit_window(msd: np.ndarray) -> Window:
+    """Where to fit an MSD (F,): lags in frames.
+
+    The longest range, on the logarithmic axis, in which the local exponent is within :data:`TOLERANCE` of 1, among lags up to
+    :data:`MAX_LAG` of the run. If that is shorter than an octave, motion is not yet diffusive, and the last octave is
+    returned with ``diffusive`` false: D is then an upper bound where the exponent is below 1.
+
+    Raises:
+        TooShortError: fewer than four frames.
+        ValueError: an MSD that is not positive.
+    """
+    if len(msd) < 4:
+        raise TooShortError(f"{len(msd)} frames are too few for a diffusion coefficient; give at least 4")
+    longest = max(2, int(MAX_LAG * len(msd)))
+    lags, exponent = local_exponent(msd, longest)
+    edges = np.flatnonzero(np.diff(np.r_[0, np.abs(exponent - 1) <= TOLERANCE, 0]))
+    ranges = edges.reshape(-1, 2)
+    first, last = ranges[np.argmax(np.diff(ranges, axis=1))] if len(ranges) else (0, 0)
+    diffusive = last - first > PER_OCTAVE
+    if not diffusive:
+        first, last = len(lags) - PER_OCTAVE - 1, len(lags)
+    return Window(float(lags[first]), float(lags[last - 1]), float(exponent[first:last].mean()), bool(diffusive))
+
+
+def _slope(msd: np.ndarray, low: int, high: int) -> np.ndarray:
+    """Least-squares slope (R,) of MSDs (R, F) per frame, over the lags ``low`` to ``high``."""
+    lag = np.arange(low, high + 1) - 0.5 * (low + high)
+    return msd[:, low : high + 1] @ lag / (lag @ lag)
+
+
+def diffusion(position: np.ndarray, interval: float, window: tuple[float, float] | None = None) -> Fit:
+    """Self-diffusion coefficient of the particles (R, F, n, 3), frames ``interval`` ps apart: slope of the MSD / 6, in cm^2/s.
+
+    ``window`` in ps fixes the range of lags, so that two runs are compared over the same; by default that of :func:`fit_window`.
+    The error is that of the mean over blocks: each replica is cut into stretches at least 1.25 times the longest
+    lag (at most :data:`MAX_BLOCKS`), which with the replicas count as independent; NaN with one block in all.
+
+    Raises:
+        TooShortError: fewer than four frames, or the window is beyond the run.
+        ValueError: wrong shape, positions that are not finite or do not move, an interval that is not positive.
+    """
+    position = _replicas(position, interval)
+    msd = mean_squared_displacement(position)
+    mean = msd.mean(axis=0)
+    chosen = fit_window(mean)
+    low, high = (chosen.low, chosen.high) if window is None else (window[0] / interval, window[1] / interval)
+    first = max(1, round(low))
+    last = max(first + 1, round(high))
+    frames = len(mean)
+    if last >= frames:
+        raise TooShortError(f"{frames} frames of {interval:g} ps hold no lag of {last * interval:g} ps; give a longer run or no window")
+    if window is not None:
+        lag = np.arange(first, last + 1)
+        exponent = float(np.polyfit(np.log(lag), np.log(mean[lag]), 1)[0])
+        chosen = Window(first, last, exponent, abs(exponent - 1) <= TOLERANCE)
+    scale = CM2_PER_S / (6 * interval)
+    blocks = max(1, min(MAX_BLOCKS, frames // int(np.ceil(1.25 * last))))
+    length = frames // blocks
+    parts = position[:, : blocks * length].reshape(-1, length, *position.shape[2:])
+    slopes = _slope(mean_squared_displacement(parts), first, last)
+    error = float(slopes.std(ddof=1) / np.sqrt(len(slopes))) if len(slopes) > 1 else np.nan
+    value = float(_slope(msd, first, last).mean())
+    return Fit(scale * value, scale * error, (first * interval, last * interval), chosen.exponent, chosen.diffusive)
+
+
+def _per_volume(volume: float, temperature: float) -> float:
+    """e^2 / (V kT) in S/cm per cm^2/s; ``volume`` in angstrom^3, ``temperature`` in K."""
+    if not (volume > 0 and temperature > 0):
+        raise ValueError(f"volume ({volume} angstrom^3) and temperature ({temperature} K) must be positive")
+    return constants.e**2 / (volume * CM3 * constants.k * temperature)
+
+
+def nernst_einstein(diffusion: ArrayLike, count: ArrayLike, charge: ArrayLike, volume: float, temperature: float) -> float:
+    """Conductivity of ions that move independently, sum_k N_k z_k^2 D_k e^2 / (V kT), in S/cm.
+
+    ``diffusion`` (k,) in cm^2/s of species with ``count`` (k,) ions of ``charge`` (k,) e in ``volume`` angstrom^3.
+
+    Raises:
+        ValueError: shapes differ, or a volume or temperature that is not positive.
+    """
+    return float(_carried(diffusion, count, charge).sum() * _per_volume(volume, temperature))
+
+
+def transference(diffusion: ArrayLike, count: ArrayLike, charge: ArrayLike) -> np.ndarray:
+    """Share (k,) of each species in the :func:`nernst_einstein` conductivity; arguments and errors as there."""
+    carried = _carried(diffusion, count, charge)
+    return carried / carried.sum()
+
+
+def _carried(diffusion: ArrayLike, count: ArrayLike, charge: ArrayLike) -> np.ndarray:
+    d, n, z = (np.asarray(x, np.float64) for x in (diffusion, count, charge))
+    if not d.shape == n.shape == z.shape or d.ndim != 1:
+        raise ValueError(f"diffusion {d.shape}, count {n.shape} and charge {z.shape} must be one number per species each")
+    return n * z**2 * d
+
+
+def charge_displacement(position: np.ndarray, charge: np.ndarray) -> np.ndarray:
+    """Sum over particles of charge times position, (R, F, 1, 3) in e angstrom: one particle whose MSD is the collective one.
+
+    Raises:
+        ValueError: wrong shapes, or charges that do not add up to zero, for then it depends on the drift of the box.
+    """
+    position = _replicas(position)
+    charge = np.asarray(charge, np.float64)
+    if charge.shape != position.shape[2:3]:
+        raise ValueError(f"charge must hold {position.shape[2]} numbers, one per particle, not {charge.shape}")
+    if abs(charge.sum()) > 1e-6 * np.abs(charge).sum():
+        raise ValueError(f"the charges add up to {charge.sum():g} e, not zero; give all ions")
+    return np.einsum("rfnx,n->rfx", position, charge)[:, :, None]
+
+
+def collective_conductivity(
+    position: np.ndarray,
+    charge: np.ndarray,
+    interval: float,
+    volume: float,
+    temperature: float,
+    window: tuple[float, float] | None = None,
+) -> Fit:
+    """Conductivity with all correlations between ions (Einstein relation), in S/cm.
+
+    Slope of the MSD of the :func:`charge_displacement` / (6 V kT); arguments and errors as there and in :func:`diffusion`. One
+    displacement per box, so noisier than :func:`nernst_einstein` by about the square root of the number of ions: give
+    it their ``window``.
+    """
+    fit = diffusion(charge_displacement(position, charge), interval, window)
+    scale = _per_volume(volume, temperature)
+    return fit._replace(value=scale * fit.value, error=scale * fit.error)
+
+
+def collective_transference(position: np.ndarray, charge: np.ndarray, interval: float, window: tuple[float, float]) -> float:
+    """Share of the cations in the collective conductivity, in the frame that ``position`` is given in.
+
+    With P = P+ + P-, <dP+ dP> / <dP^2> = (<dP^2> + <dP+^2> - <dP-^2>) / (2 <dP^2>), each by its slope. In a
+    small box it may well fall outside 0 .. 1. Take positions of :func:`remove_drift`; errors as :func:`diffusion`.
+    """
+    total = charge_displacement(position, charge)
+    charge = np.asarray(charge, np.float64)
+    cations = np.einsum("rfnx,n->rfx", position, np.clip(charge, 0, None))[:, :, None]
+    both, plus, minus = (diffusion(p, interval, window).value for p in (total, cations, total - cations))
+    return (both + plus - minus) / (2 * both)

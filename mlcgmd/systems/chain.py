@@ -43,6 +43,7 @@ class ChainSpec:
     units = "lj"
     type_name = TYPE_NAME
     pressure = None
+    relaxed = False
     platform = "CPU"
 
     def __post_init__(self) -> None:

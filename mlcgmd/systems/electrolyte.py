@@ -9,11 +9,16 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
+from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 import openmm
+import xarray as xr
 from openmm import app
 from scipy.spatial.transform import Rotation
+
+from .. import trajectory
 
 ANGSTROM = 0.1
 """nm"""
@@ -22,11 +27,13 @@ MASSES = [1.008, 6.941, 12.011, 14.0, 15.999, 18.998, 32.066]
 """of the elements, as in the force field; amu."""
 SPACERS = (2, 3, 4)
 HYDROGEN_MASS = 3.0
-"""amu, of hydrogens in MD, taken from the atom that each is bonded to: no equilibrium average of positions changes, and 4 fs steps are stable."""
+"""amu, of hydrogens in MD, taken from the atom that each is bonded to: no average of positions changes, and 4 fs steps are stable."""
 PACKED_VOLUME = 40.0
 """A^3 per atom of the box in which molecules are packed: a quarter of the liquid's density."""
 CLEARANCE = 1.7
 """A; atoms of two molecules start no closer."""
+SHIPPED = Path(__file__).resolve().parents[2] / "data"
+"""What the repository ships, also where :data:`mlcgmd.paths.ROOT` is another folder."""
 
 
 @dataclass(frozen=True)
@@ -58,8 +65,9 @@ class ElectrolyteSpec:
 
     units = "real"
     type_name = ELEMENTS
-    pressure = 1.0
+    pressure: ClassVar[float | None] = 1.0
     """bar"""
+    relaxed: ClassVar[bool] = False
 
     def __post_init__(self) -> None:
         unknown = sorted(set(self.spacers) - set(SPACERS))
@@ -129,7 +137,7 @@ class ElectrolyteSpec:
         return openmm.LangevinMiddleIntegrator(self.temperature, self.friction, self.time_step)
 
     def packed_edge(self) -> float:
-        """Edge of the box in which :meth:`start` packs the molecules, A."""
+        """Edge of the box of :meth:`start`, A."""
         return float((PACKED_VOLUME * self._molecules().getNumAtoms()) ** (1 / 3))
 
     def start(self) -> np.ndarray:
@@ -150,6 +158,32 @@ class ElectrolyteSpec:
                 raise RuntimeError(f"{self.name}: the molecules did not fit into a box of {edge:.1f} A; raise PACKED_VOLUME")
             placed = np.concatenate([placed, molecule])
         return placed * ANGSTROM
+
+
+@dataclass(frozen=True)
+class ContinuedSpec(ElectrolyteSpec):
+    """An electrolyte that goes on, with new velocities and in the same box, from an equilibrated one: no packing, no NPT."""
+
+    origin: str = ""
+    """Trajectory under :data:`SHIPPED` of the same molecules, whose last frame is the start."""
+
+    pressure = None
+    relaxed = True
+
+    def _origin(self) -> xr.Dataset:
+        """The frame, without a dimension ``frame``."""
+        run = trajectory.load(SHIPPED / self.origin)
+        if not np.array_equal(run.particle_type, self.topology()[0]):
+            raise ValueError(f"{self.name}: {self.origin} holds other molecules than {self.chains} chains of {self.spacers} and their salt")
+        return run.isel(frame=-1)
+
+    def packed_edge(self) -> float:
+        """Edge of the box of the last frame of the origin, A."""
+        return float(self._origin().box[0])
+
+    def start(self) -> np.ndarray:
+        """Last frame (N, 3) of the origin, nm."""
+        return self._origin().position.values * ANGSTROM
 
 
 @cache

@@ -56,7 +56,11 @@ class Spec(Protocol):
     def type_name(self) -> list[str]: ...
     @property
     def pressure(self) -> float | None:
-        """of the equilibration, bar; None: there is no box."""
+        """of the equilibration, bar; None: the box, if there is one, stays that of :meth:`start`."""
+
+    @property
+    def relaxed(self) -> bool:
+        """Whether :meth:`start` comes from equilibrium: minimising it would take out the heat that it holds."""
 
     @property
     def platform(self) -> str: ...
@@ -112,9 +116,10 @@ def _steps(spec: Spec, duration: float) -> int:
 
 
 def _equilibrate(spec: Spec) -> tuple[_State, dict[str, np.ndarray]]:
-    """The state from which production starts, and the course of the equilibration: potential energy and volume once per ps."""
+    """The state from which production starts, and the course of an NPT equilibration: potential energy and volume once per ps."""
     context = _context(spec, 0, spec.pressure)
-    openmm.LocalEnergyMinimizer.minimize(context, maxIterations=500)
+    if not spec.relaxed:
+        openmm.LocalEnergyMinimizer.minimize(context, maxIterations=500)
     integrator = context.getIntegrator()
     context.setVelocitiesToTemperature(integrator.getTemperature(), spec.seed % (2**31 - 1) + 1)
     if spec.pressure is None:
