@@ -21,7 +21,7 @@ from . import trajectory
 from .paths import DATA, atomic
 from .readers import POLYMER_FILES
 from .systems.chain import ChainSpec, random_sequence, regular_sequence
-from .systems.electrolyte import ContinuedSpec, ElectrolyteSpec
+from .systems.electrolyte import SHIPPED, ContinuedSpec, ElectrolyteSpec
 from .systems.sample import Spec, sample_many
 
 REGISTRY = "registry.json"
@@ -190,7 +190,14 @@ def path_of(spec: Spec, root: Path = DATA) -> Path:
 
 
 def build(name: str, splits: tuple[str, ...] = SPLITS, processes: int | None = None, root: Path = DATA) -> list[Path]:
-    """Run the MD of a set (what is there already is kept) and enter the files in the registry."""
+    """Run the MD of a set (what is there already is kept) and enter the files in the registry.
+
+    Raises:
+        ValueError: the start of a continued set has another checksum than the registry.
+    """
+    members = DATASETS.get(name)
+    if isinstance(members, ElectrolyteSet) and members.continued:
+        verify(path_of(members.start(name), SHIPPED), SHIPPED)
     paths: list[Path] = []
     for split in splits:
         paths += sample_many([(spec, path_of(spec, root)) for spec in specs(name, split)], processes)
@@ -204,7 +211,7 @@ def build_start(name: str, root: Path = DATA) -> Path:
     Raises:
         ValueError: the runs of this set start from packing.
     """
-    members = DATASETS[name]
+    members = DATASETS.get(name)
     if not (isinstance(members, ElectrolyteSet) and members.continued):
         raise ValueError(f"{name} has no start: each of its runs is equilibrated by itself")
     paths = sample_many([(spec := members.start(name), path_of(spec, root))])

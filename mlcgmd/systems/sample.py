@@ -11,8 +11,9 @@ import multiprocessing
 import os
 import shutil
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -108,6 +109,19 @@ def _context(spec: Spec, stream: int, pressure: float | None = None) -> openmm.C
     return context
 
 
+@contextmanager
+def _explained(spec: Spec, where: str) -> Iterator[None]:
+    """Turn what OpenMM, or a check of its numbers, raises into what to do about it."""
+    try:
+        yield
+    except (FloatingPointError, openmm.OpenMMException) as error:
+        if "cutoff" in str(error):
+            raise ValueError(
+                f"{spec.name}: the box is smaller than twice the cutoff {where}; add molecules or shorten the cutoff"
+            ) from error
+        raise FloatingPointError(f"{spec.name}: MD blew up {where}; use a shorter time_step than {spec.time_step:g}") from error
+
+
 def _steps(spec: Spec, duration: float) -> int:
     steps = round(duration / spec.time_step)
     if abs(steps * spec.time_step - duration) > 1e-6 * max(duration, spec.time_step):
@@ -153,17 +167,13 @@ def _segment(spec: Spec, k: int, frames: int, start: _State) -> tuple[dict[str, 
     steps = _steps(spec, spec.frame_interval)
     out: dict[str, list] = {"position": [], "kinetic_energy": [], "potential_energy": []}
     for frame in range(frames):
-        try:
+        with _explained(spec, f"in segment {k}, frame {frame}"):
             context.getIntegrator().step(steps)
             state = context.getState(getPositions=True, getEnergy=True)
             with np.errstate(over="raise"):
                 values = state.getPositions(asNumpy=True)._value.astype(np.float32)
             if not np.isfinite(values).all():
                 raise FloatingPointError("a position is not finite")
-        except (FloatingPointError, openmm.OpenMMException) as error:
-            raise FloatingPointError(
-                f"{spec.name}: MD blew up in segment {k}, frame {frame}; use a shorter time_step than {spec.time_step:g}"
-            ) from error
         out["position"].append(values)
         out["kinetic_energy"].append(state.getKineticEnergy()._value)
         out["potential_energy"].append(state.getPotentialEnergy()._value)
@@ -177,7 +187,8 @@ def sample(spec: Spec, path: Path | str, progress: bool = False) -> Path:
     existing ``path`` made from the same spec is kept; from another spec, it raises.
 
     Raises:
-        ValueError: a duration that is not a whole number of steps or frames, or ``path`` belongs to another spec.
+        ValueError: a duration that is not a whole number of steps or frames, a box smaller than twice the cutoff,
+            or ``path`` belongs to another spec.
         FloatingPointError: the integration became unstable.
     """
     path = Path(path)
@@ -199,7 +210,8 @@ def sample(spec: Spec, path: Path | str, progress: bool = False) -> Path:
     label.write_text(text)
     state = _resume(work / "start.npz")
     if state is None:
-        state, log = _equilibrate(spec)
+        with _explained(spec, "in the equilibration"):
+            state, log = _equilibrate(spec)
         _write(work / "start.npz", {f"equilibration_{name}": values for name, values in log.items()}, state)
     segments = [min(SEGMENT, n_frames - first) for first in range(0, n_frames, SEGMENT)]
     for k, frames in enumerate(tqdm(segments, desc=spec.name, unit="segment", disable=not progress)):
@@ -281,14 +293,21 @@ def sample_many(jobs: Sequence[tuple[Spec, Path]], processes: int | None = None)
     return [path for _, path in jobs]
 
 
-def measure_speed(spec: Spec, steps: int = 10_000) -> float:
-    """Simulated time per second of processor time on one core: the median of three times ``steps`` MD steps."""
+def measure_speed(spec: Spec, steps: int = 10_000, trajectory: xr.Dataset | None = None) -> float:
+    """Simulated time per second of processor time on one core: the median of three times ``steps`` MD steps.
+
+    The MD starts from the last frame and box of ``trajectory``, one of ``spec`` in equilibrium; without it from ``spec.start()``,
+    minimised: of an electrolyte that is a dilute box, which runs at another speed than the liquid.
+    """
     before = os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else set()
     try:
         if before:
             os.sched_setaffinity(0, {max(before)})
         context = _context(spec, stream=0)
-        openmm.LocalEnergyMinimizer.minimize(context, maxIterations=500)
+        if trajectory is None:
+            openmm.LocalEnergyMinimizer.minimize(context, maxIterations=500)
+        else:
+            _last(spec, trajectory).apply(context)
         context.getIntegrator().step(steps)
         seconds = []
         for _ in range(3):
@@ -299,3 +318,11 @@ def measure_speed(spec: Spec, steps: int = 10_000) -> float:
         if before:
             os.sched_setaffinity(0, before)
     return steps * spec.time_step / sorted(seconds)[1]
+
+
+def _last(spec: Spec, run: xr.Dataset) -> _State:
+    """The last frame of ``run`` in OpenMM's units, at rest."""
+    scale = OPENMM_LENGTH[spec.units]
+    frame = run.isel(frame=-1)
+    position = frame.position.values.astype(float) / scale
+    return _State(position, np.zeros_like(position), frame.box.values.astype(float) / scale if "box" in frame else np.empty(0))
