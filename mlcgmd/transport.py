@@ -65,7 +65,7 @@ def _replicas(position: ArrayLike, interval: float = 1.0) -> np.ndarray:
 def endpoint_diffusion(position: np.ndarray, duration: float) -> float:
     """Mean over particles of |r(T) - r(0)|^2 / (6 T) in cm^2/s, from ``position`` (F, n, 3) whose ends are ``duration`` T ps apart.
 
-    The definition of TRI-AMDD/htp_md: the two ends only, no removal of the motion of the centre of mass.
+    The definition of TRI-AMDD/htp_md: the two ends only. No drift is removed here; htp_md takes positions of :func:`remove_drift`.
 
     Raises:
         ValueError: not a trajectory of two or more frames of finite positions, or a duration that is not positive.
