@@ -1,4 +1,4 @@
-"""The graph of notebooks: MD -> coarse-graining -> training -> simulation -> results.
+"""The graph of notebooks: MD -> coarse-graining -> training -> simulation -> results, for each system of the scale.
 
     snakemake --cores all --config scale=smoke|laptop|gpu|paper [from=md]
 
@@ -19,13 +19,23 @@ configfile: f"workflow/{config.get('scale', 'laptop')}.yaml"
 ROOT = Path(config["root"])
 DONE = f"{(ROOT / 'runs' / 'done').as_posix()}/"
 IN_PLACE = ROOT == Path(".")
-MODELS = config["models"]
-SIMULATIONS = config["simulations"]
-MODEL = next(iter(MODELS))  # the headline model and simulation are shown in the book
-SIMULATION = next(iter(SIMULATIONS))
+SYSTEMS = config["systems"]
+RESULTS = {"chain": "05_chain", "spe": "06_electrolyte"}
+SHARED = ("01_generate_md", "02_coarse_grain", "03_train", "04_simulate")
+"""Notebooks that every system runs; what is not of the chain is stored beside them, with the system in its name."""
 
 # mlcgmd/paths.py: where data/, figures/ and runs/ are made.
 os.environ["MLCGMD_ROOT"] = str(ROOT.resolve())
+
+
+OF_MODEL = {model: system for system in SYSTEMS for model in SYSTEMS[system]["models"]}
+OF_DATASET = {SYSTEMS[system]["dataset"]: system for system in SYSTEMS}
+"""Which system a model or a data set is of."""
+
+
+wildcard_constraints:
+    system="|".join(SYSTEMS),
+    dataset="|".join(OF_DATASET),
 
 
 def notebook(name):
@@ -34,17 +44,36 @@ def notebook(name):
     return [path, *library_files(path)]
 
 
-def output_of(name, headline=True):
+def headline(system, kind):
+    """The model or simulation of a system that is shown in the book: the first."""
+    return next(iter(SYSTEMS[system][kind]))
+
+
+def output_of(name, system, variant="", shown=True):
     """Where the executed notebook goes."""
-    folder = "notebooks" if headline else "runs/notebooks"
-    return (ROOT / folder / f"{name}.ipynb").as_posix()
+    suffix = "" if name not in SHARED or system == "chain" else f"_{system}"
+    return (ROOT / ("notebooks" if shown else "runs/notebooks") / f"{name}{suffix}{variant}.ipynb").as_posix()
 
 
-def shipped_data():
+def shown(name, system, kind, variant):
+    """Output of a job that has one variant per model or simulation, of which only the first is shown."""
+    first = variant == headline(system, kind)
+    return output_of(name, system, "" if first else f".{variant}", first)
+
+
+def parameters(system, *keys, **more):
+    """Parameters of a notebook: some that the scale gives for the system, and more."""
+    return json.dumps({key: SYSTEMS[system][key] for key in keys} | more)
+
+
+def shipped_data(wildcards):
     """Checksums of the shipped MD, a parameter of the job that checks it: other data, other results."""
+    if config["from"] == "md":
+        return {}
     registry = Path("data/registry.json")
     entries = json.loads(registry.read_text()) if registry.exists() else {}
-    return {file: entry["sha256"] for file, entry in entries.items() if file.startswith(config["dataset"] + "/")}
+    folder = SYSTEMS[wildcards.system]["dataset"] + "/"
+    return {file: entry["sha256"] for file, entry in entries.items() if file.startswith(folder)}
 
 
 EXECUTE = "python workflow/notebooks.py {input[0]} {params.output} {params.values:q}"
@@ -52,19 +81,19 @@ EXECUTE = "python workflow/notebooks.py {input[0]} {params.output} {params.value
 
 rule all:
     input:
-        DONE + "02_coarse_grain",
-        DONE + "05_chain",
+        expand(DONE + "02_coarse_grain.{system}", system=SYSTEMS),
+        expand(DONE + "results.{system}", system=SYSTEMS),
 
 
 rule generate_md:
     input:
         notebook("01_generate_md"),
     output:
-        touch(DONE + "01_generate_md"),
+        touch(DONE + "01_generate_md.{system}"),
     params:
-        values=json.dumps({"dataset": config["dataset"], "build": config["from"] == "md"}),
-        output=output_of("01_generate_md"),
-        data={} if config["from"] == "md" else shipped_data(),
+        values=lambda wildcards: parameters(wildcards.system, "dataset", build=config["from"] == "md"),
+        output=lambda wildcards: output_of("01_generate_md", wildcards.system),
+        data=shipped_data,
     threads: workflow.cores or 1
     shell:
         EXECUTE
@@ -73,12 +102,12 @@ rule generate_md:
 rule coarse_grain:
     input:
         notebook("02_coarse_grain"),
-        DONE + "01_generate_md",
+        DONE + "01_generate_md.{system}",
     output:
-        touch(DONE + "02_coarse_grain"),
+        touch(DONE + "02_coarse_grain.{system}"),
     params:
-        values=json.dumps({key: config[key] for key in ("dataset", "level")}),
-        output=output_of("02_coarse_grain"),
+        values=lambda wildcards: parameters(wildcards.system, "dataset", "level"),
+        output=lambda wildcards: output_of("02_coarse_grain", wildcards.system),
     shell:
         EXECUTE
 
@@ -86,18 +115,20 @@ rule coarse_grain:
 rule train:
     input:
         notebook("03_train"),
-        DONE + "01_generate_md",
+        lambda wildcards: DONE + f"01_generate_md.{OF_MODEL[wildcards.model]}",
     output:
         touch(DONE + "03_train.{model}"),
         # Declared, so that it is removed before the job: a shipped model is not taken for a new one.
         (ROOT / "data" / "models" / "{model}.safetensors").as_posix(),
     params:
-        values=lambda wildcards: json.dumps(
-            {"dataset": config["dataset"], "level": config["level"], "model": wildcards.model} | MODELS[wildcards.model]
+        values=lambda wildcards: parameters(
+            system := OF_MODEL[wildcards.model],
+            "dataset",
+            "level",
+            model=wildcards.model,
+            **SYSTEMS[system]["models"][wildcards.model],
         ),
-        output=lambda wildcards: output_of(
-            "03_train" if wildcards.model == MODEL else f"03_train.{wildcards.model}", wildcards.model == MODEL
-        ),
+        output=lambda wildcards: shown("03_train", OF_MODEL[wildcards.model], "models", wildcards.model),
     threads: workflow.cores or 1
     shell:
         EXECUTE
@@ -106,32 +137,38 @@ rule train:
 rule simulate:
     input:
         notebook("04_simulate"),
-        DONE + f"03_train.{MODEL}",
+        lambda wildcards: DONE + f"03_train.{headline(OF_DATASET[wildcards.dataset], 'models')}",
     output:
-        touch(DONE + "04_simulate.{simulation}"),
-        (ROOT / "data" / "simulations" / f"{config['dataset']}.{{simulation}}.nc").as_posix(),
+        touch(DONE + "04_simulate.{dataset}.{simulation}"),
+        (ROOT / "data" / "simulations" / "{dataset}.{simulation}.nc").as_posix(),
     params:
-        values=lambda wildcards: json.dumps(
-            {"model": MODEL, "dataset": config["dataset"], "name": wildcards.simulation} | SIMULATIONS[wildcards.simulation]
+        values=lambda wildcards: parameters(
+            system := OF_DATASET[wildcards.dataset],
+            "dataset",
+            model=headline(system, "models"),
+            name=wildcards.simulation,
+            **SYSTEMS[system]["simulations"][wildcards.simulation],
         ),
-        output=lambda wildcards: output_of(
-            "04_simulate" if wildcards.simulation == SIMULATION else f"04_simulate.{wildcards.simulation}",
-            wildcards.simulation == SIMULATION,
-        ),
+        output=lambda wildcards: shown("04_simulate", OF_DATASET[wildcards.dataset], "simulations", wildcards.simulation),
     threads: workflow.cores or 1  # one at a time: they measure the speed
     shell:
         EXECUTE
 
 
-rule chain:
+rule results:
     input:
-        notebook("05_chain"),
-        expand(DONE + "04_simulate.{simulation}", simulation=SIMULATIONS),
+        lambda wildcards: notebook(RESULTS[wildcards.system]),
+        lambda wildcards: expand(
+            DONE + "04_simulate.{dataset}.{simulation}",
+            dataset=SYSTEMS[wildcards.system]["dataset"],
+            simulation=SYSTEMS[wildcards.system]["simulations"],
+        ),
     output:
-        touch(DONE + "05_chain"),
+        touch(DONE + "results.{system}"),
     params:
-        values=json.dumps({"dataset": config["dataset"], "model": MODEL}),
-        output=output_of("05_chain"),
+        values=lambda wildcards: parameters(wildcards.system, "dataset", model=headline(wildcards.system, "models")),
+        output=lambda wildcards: output_of(RESULTS[wildcards.system], wildcards.system),
         tables="python -m mlcgmd.results" if IN_PLACE else "true",
+    threads: workflow.cores or 1  # one at a time: they share data/results.json
     shell:
         EXECUTE + " && {params.tables}"

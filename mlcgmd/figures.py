@@ -10,6 +10,9 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import seaborn as sns
+from matplotlib.axes import Axes
+from matplotlib.collections import LineCollection
+from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 
 from . import observables, statistics
@@ -19,6 +22,8 @@ from .paths import FIGURES, ROOT, atomic
 
 MD, MODEL, OTHER, FOURTH = (sns.color_palette("colorblind")[k] for k in (7, 0, 1, 2))
 """Colours of MD, the refined model, what it is compared with, and one more."""
+COMPONENT_COLOURS = ("0.6", "#0173b2", "#f7c815")
+"""Grey polymer, blue TFSI, yellow Li, in the order of trajectory.COMPONENTS."""
 WIDTH = 7.0
 """Inches, the width of the book's text."""
 
@@ -190,14 +195,41 @@ def tica_plane(md: Sequence[Sample], model: Sequence[Sample], chosen: Sequence[i
     return figure
 
 
-def stability(times: np.ndarray, bonds: np.ndarray, rg2: np.ndarray, md_bond: float) -> Figure:
-    """Mean CG bond length and mean Rg^2 over all chains along a long run; ``bonds`` and ``rg2`` (frames,)."""
-    figure, axes = plt.subplots(2, 1, figsize=(WIDTH, 3.2), sharex=True)
-    axes[0].plot(times / 1e3, bonds, color=MODEL, lw=0.6)
-    axes[0].axhline(md_bond, color=MD, lw=1.4)
-    axes[0].set_ylabel(r"CG bond ($\sigma$)")
-    axes[1].plot(times / 1e3, rg2, color=MODEL, lw=0.6)
-    axes[1].set(xlabel=r"time ($10^3\,\tau$)", ylabel=r"$R_g^2$ ($\sigma^2$)")
+def stability(times: np.ndarray, unit: str, series: Mapping[str, np.ndarray], md: Mapping[str, float]) -> Figure:
+    """Means over systems and replicas along a long run: a panel for each label, with ``series`` (frames,) and MD's mean as a line."""
+    figure, axes = plt.subplots(len(series), 1, figsize=(WIDTH, 3.2), sharex=True)
+    for axis, (label, values) in zip(axes, series.items(), strict=True):
+        axis.plot(times / 1e3, values, color=MODEL, lw=0.6)
+        axis.axhline(md[label], color=MD, lw=1.4)
+        axis.set_ylabel(label)
+    axes[-1].set_xlabel({"tau": r"time ($10^3\,\tau$)", "ps": "time (ns)"}[unit])
+    sns.despine(figure)
+    return figure
+
+
+def beads(axis: Axes, position: np.ndarray, bond: np.ndarray, box: np.ndarray | None = None, component: np.ndarray | None = None) -> None:
+    """One frame (B, 3) as dots and CG bonds, seen along z: centred and coloured along the chain, or wrapped into ``box`` by component."""
+    if box is None:
+        shown, kind = position - position.mean(axis=0), np.arange(len(position))
+        axis.add_collection(LineCollection(list(shown[bond][:, :, :2]), colors="0.5", linewidths=1))
+        axis.scatter(shown[:, 0], shown[:, 1], s=18, c=kind, cmap="viridis", zorder=2)
+    else:
+        shown = position % box
+        near = bond[(np.abs(shown[bond[:, 0]] - shown[bond[:, 1]]) < box / 2).all(axis=1)]
+        axis.add_collection(LineCollection(list(shown[near][:, :, :2]), colors="0.6", linewidths=0.8))
+        colours = np.array([to_rgb(c) for c in COMPONENT_COLOURS])[component]
+        axis.scatter(shown[:, 0], shown[:, 1], s=np.where(component == 2, 30, 12), c=colours, zorder=2, edgecolors="0.3", linewidths=0.3)
+    axis.set(aspect="equal", xticks=[], yticks=[])
+
+
+def scaling(n_beads: np.ndarray, seconds: np.ndarray, exponent: float) -> Figure:
+    """Time per ML step against the number of beads, with the fitted power law."""
+    figure, axis = plt.subplots(figsize=(WIDTH * 0.6, 2.6))
+    axis.loglog(n_beads, seconds, "o", color=MODEL)
+    middle = np.exp(np.log(seconds).mean() - exponent * np.log(n_beads).mean())
+    axis.loglog(n_beads, middle * np.asarray(n_beads, float) ** exponent, color=MD, lw=1, label=f"beads$^{{{exponent:.2f}}}$")
+    axis.set(xlabel="beads", ylabel="seconds per ML step, one core")
+    axis.legend(frameon=False)
     sns.despine(figure)
     return figure
 

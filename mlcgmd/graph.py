@@ -11,7 +11,7 @@ is a multiple of the box, found once per step, so that a pair cannot change its 
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from typing import TypeVar
 
 import numpy as np
@@ -163,6 +163,21 @@ def join(systems: Sequence[Topology]) -> Topology:
         candidate=torch.cat([s.candidate + int(o) for s, o in zip(systems, beads, strict=False)], dim=1),
         candidate_known=torch.cat([s.candidate_known for s in systems]),
     )
+
+
+def tile(system: Topology, n: int) -> Topology:
+    """One larger periodic box, of ``n`` copies of the system's box along each axis; copy (a, b, c) has index (a n + b) n + c.
+
+    Raises:
+        ValueError: the system has no box.
+    """
+    if not torch.isfinite(system.box).all():
+        raise ValueError("a system without a periodic box cannot be repeated")
+    whole = join([system] * n**3)
+    b = len(whole.bead_mass)
+    candidate = torch.triu_indices(b, b, 1) if b <= DENSE else whole.candidate[:, :0]
+    known = torch.isin(candidate[0] * b + candidate[1], whole.pair[0] * b + whole.pair[1])
+    return replace(whole, box=n * system.box, candidate=candidate, candidate_known=known)
 
 
 def batch(systems: Sequence[Topology], copies: int) -> Batch:

@@ -76,6 +76,13 @@ def n_invariants(k: int) -> int:
     return 3 * k + k * (k - 1) // 2
 
 
+def radial(vector: Float[Tensor, "E 3"], n: int, largest: float) -> Float[Tensor, "E n"]:
+    """Gaussians of the length at ``n`` centres from 0 to ``largest``, as wide as their spacing: what resolves the shells of a liquid."""
+    centre = torch.linspace(0, largest, n, dtype=vector.dtype, device=vector.device)
+    spacing = largest / max(1, n - 1)
+    return torch.exp(-(((vector.norm(dim=1, keepdim=True) - centre) / spacing) ** 2))
+
+
 class VectorReadout(nn.Module):
     """Vectors from scalar states: v_i = sum_k sum_c g_i^kc sum_j a_ij^kc r_ij^k + sum_k b_i^k w_i^k.
 

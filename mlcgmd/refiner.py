@@ -8,7 +8,7 @@ with data standard deviation 1, and conditioned on the simulator's latents.
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
 from itertools import pairwise
 
 import torch
@@ -16,7 +16,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from .graph import Batch
-from .networks import MLP, Interaction, VectorReadout, invariants, n_invariants
+from .networks import MLP, Interaction, VectorReadout, invariants, n_invariants, radial
 from .simulator import Prediction, SimulatorConfig
 
 Denoiser = Callable[[Float[Tensor, "n 3"], float], Float[Tensor, "n 3"]]
@@ -32,7 +32,8 @@ class Refiner(nn.Module):
         self.pair_length = config.pair_length
         self.noise_in = MLP(5, width, width)
         self.node_in = MLP(width + 1, width, width)
-        self.pair_in = nn.Linear(n_invariants(3), width)
+        self.radial, self.reach = config.radial, config.reach
+        self.pair_in = nn.Linear(n_invariants(3) + config.radial, width)
         self.layers = nn.ModuleList(Interaction(width) for _ in range(layers))
         self.norm = nn.LayerNorm(width)
         self.out = VectorReadout(width, 3, 1)
@@ -70,7 +71,8 @@ class Refiner(nn.Module):
             torch.cat([c_noise, (2 * c_noise).sin(), (2 * c_noise).cos(), (4 * c_noise).sin(), (4 * c_noise).cos()], dim=1)
         )
         h = self.node_in(torch.cat([prediction.node, z.norm(dim=1, keepdim=True)], dim=1)) + noise
-        e = prediction.pair + self.pair_in(invariants(pair_vector))
+        shells = radial(pair_vector[:, 1], self.radial, self.reach)
+        e = prediction.pair + self.pair_in(torch.cat([invariants(pair_vector), shells], dim=1))
         for layer in self.layers:
             h, e = layer(h, e, links.pair)
         raw = self.out(self.norm(h), e, links.pair, pair_vector, z[:, None])
@@ -181,17 +183,24 @@ class Gaussian:
 Sampler = Multistep | Langevin | Gaussian
 
 
-def make_sampler(name: str, evaluations: int | None = None) -> Sampler:
+def make_sampler(name: str, evaluations: int | None = None, **options: float) -> Sampler:
     """The sampler of a name, as notebooks and workflows give it: ``multistep``, ``langevin`` or ``gaussian``.
 
+    ``options`` are other fields of :class:`Multistep`.
+
     Raises:
-        ValueError: there is no such sampler, or it does not take a number of evaluations.
+        ValueError: there is no such sampler, or it does not take a number of evaluations or these options.
     """
     if name == "multistep":
-        return Multistep() if evaluations is None else Multistep(evaluations=evaluations)
+        unknown = set(options) - {f.name for f in fields(Multistep)}
+        if unknown:
+            raise ValueError(f"the sampler multistep has no option {sorted(unknown)}; it has {[f.name for f in fields(Multistep)]}")
+        return replace(Multistep(), **options, **({} if evaluations is None else {"evaluations": evaluations}))  # type: ignore[arg-type]
     if name not in ("langevin", "gaussian"):
         raise ValueError(f"there is no sampler {name!r}; use multistep, langevin or gaussian")
     sampler = Langevin() if name == "langevin" else Gaussian()
-    if evaluations not in (None, sampler.evaluations):
-        raise ValueError(f"the sampler {name} makes {sampler.evaluations} evaluations per step, not {evaluations}")
+    if evaluations not in (None, sampler.evaluations) or options:
+        raise ValueError(
+            f"the sampler {name} makes {sampler.evaluations} evaluations per step and has no options, not {evaluations}, {options}"
+        )
     return sampler

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torch_geometric.utils import scatter
 
 from .graph import Batch, Edges, Topology, edges
-from .networks import MLP, Interaction, VectorReadout, invariants, n_invariants
+from .networks import MLP, Interaction, VectorReadout, invariants, n_invariants, radial
 
 
 @dataclass(frozen=True)
@@ -30,6 +30,8 @@ class SimulatorConfig:
     """K, the number of past positions it sees: x(t-K+1) .. x(t)."""
     radius: float | None = None
     """In a periodic box, beads nearer than this see each other."""
+    radial: int = 0
+    """Number of Gaussians that describe the distance of a pair, besides smooth functions of it; they reach to the radius."""
     fixed_centre: bool = False
     """Momentum policy: whether the centre of mass of each copy stays where it is, as in MD of zero total momentum."""
     width: int = 64
@@ -43,6 +45,11 @@ class SimulatorConfig:
     """Mean bead mass of the training set."""
     bead_rg2: float = 1.0
     """Mean squared radius of gyration of a bead's particles in the training set."""
+
+    @property
+    def reach(self) -> float:
+        """Up to where the Gaussians reach, in pair lengths."""
+        return 3.0 if self.radius is None else self.radius / self.pair_length
 
 
 @dataclass(frozen=True)
@@ -99,7 +106,7 @@ class Simulator(nn.Module):
         width, past = config.width, config.history - 1
         self.embedding = Embedding(config)
         self.node_in = MLP(width + past, width, width)
-        self.pair_in = MLP(n_invariants(1 + past) + 2, width, width)
+        self.pair_in = MLP(n_invariants(1 + past) + config.radial + 2, width, width)
         self.layers = nn.ModuleList(Interaction(width) for _ in range(config.layers))
         self.norm = nn.LayerNorm(width)
         self.displacement = VectorReadout(width, 1 + past, past)
@@ -123,7 +130,8 @@ class Simulator(nn.Module):
         )
         speed = past.norm(dim=2).T
         h = self.node_in(torch.cat([embedding.index_select(0, graph.node_source), speed], dim=1))
-        e = self.pair_in(torch.cat([invariants(pair_vector), links.feature], dim=1))
+        shells = radial(pair_vector[:, 0], c.radial, c.reach)
+        e = self.pair_in(torch.cat([invariants(pair_vector), shells, links.feature], dim=1))
         for layer in self.layers:
             h, e = layer(h, e, links.pair)
         h = self.norm(h)

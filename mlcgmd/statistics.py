@@ -11,7 +11,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike
 from scipy import fft
-from scipy.stats import wasserstein_distance
+from scipy.stats import linregress, wasserstein_distance
 
 WINDOW = 5
 """Length of the summation window in integrated autocorrelation times: cuts exp(-5) = 0.7 % of an exponential."""
@@ -232,3 +232,16 @@ def r2_ceiling(truth: ArrayLike, error_truth: ArrayLike, error_prediction: Array
             raise ValueError(f"{name} must be one number or of shape {true.shape}, and not negative; it has shape {values.shape}")
         variance += values**2
     return 1 - float(variance.sum()) / _spread(true)
+
+
+def power_law(x: ArrayLike, y: ArrayLike) -> Estimate:
+    """Exponent a of y ~ x^a: slope of a straight line through the logarithms, with its standard error from the residuals.
+
+    Raises:
+        ValueError: values that are not positive, or fewer than three points.
+    """
+    a, b = _values(x, "x"), _values(y, "y")
+    if a.shape != b.shape or a.size < 3 or (a <= 0).any() or (b <= 0).any():
+        raise ValueError(f"a power law needs three or more pairs of positive values, not {a.tolist()} and {b.tolist()}")
+    fit = linregress(np.log(a), np.log(b))
+    return Estimate(float(fit.slope), float(fit.stderr))

@@ -121,6 +121,8 @@ class TrainConfig:
     refiner_layers: int = 3
     radius: float | None = None
     """Of the pairs in a periodic box, in the data's length unit; needed there."""
+    radial: int = 0
+    """Gaussians of a pair's distance."""
     systems_per_batch: int = 8
     windows_per_system: int = 16
     learning_rate: float = 2e-3
@@ -251,6 +253,7 @@ def build_model(training: Windows, config: TrainConfig) -> Model:
             type_name=first.type_name,
             history=config.history,
             radius=config.radius,
+            radial=config.radial,
             fixed_centre=first.box is not None,
             width=config.width,
             layers=config.layers,

@@ -5,7 +5,7 @@ the fine-graph embedding is computed once per system and batch.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -13,7 +13,7 @@ import xarray as xr
 from jaxtyping import Float
 from torch import Tensor
 
-from . import trajectory
+from . import graph, trajectory
 from .graph import Batch, Topology, batch, topology
 from .mapping import coarse_grain
 
@@ -92,6 +92,23 @@ def prepare(fine: xr.Dataset, level: float) -> CoarseSystem:
     )
 
 
+def tile(system: CoarseSystem, n: int) -> CoarseSystem:
+    """The first frames of a system in a periodic box of ``n`` copies along each axis: larger systems, to time a model on."""
+    topology = graph.tile(system.topology, n)
+    cell = torch.cartesian_prod(*[torch.arange(n, dtype=torch.float32)] * 3).view(-1, 3)
+    few = system.position[:100]
+    position = (few[:, None] + (cell * system.topology.box)[:, None]).flatten(1, 2)
+    bond = system.bond + len(system.mass) * np.arange(n**3)[:, None, None]
+    return replace(
+        system,
+        topology=topology,
+        position=position,
+        bead_rg2=system.bead_rg2[:100].repeat(1, n**3),
+        bond=bond.reshape(-1, 2),
+        component=np.tile(system.component, n**3),
+    )
+
+
 class Windows:
     """Windows of ``history`` + 1 positions, ``time_step`` apart.
 
@@ -129,8 +146,8 @@ class Windows:
             frames = np.where(backwards, frames[::-1], frames)
             positions.append(system.position[frames].flatten(1, 2))
             sizes.append(system.bead_rg2[frames[-2]].flatten())
-        graph = batch([self.systems[k].topology for k in chosen], n_windows)
-        return graph, torch.cat(positions, dim=1), torch.cat(sizes)
+        joined = batch([self.systems[k].topology for k in chosen], n_windows)
+        return joined, torch.cat(positions, dim=1), torch.cat(sizes)
 
     def step_length(self) -> float:
         """Root mean square of a displacement component over one step."""

@@ -9,7 +9,7 @@ from toys import toy_boxes, toy_electrolyte, toy_systems
 
 from mlcgmd import graph
 from mlcgmd.train import TrainConfig, build_model
-from mlcgmd.windows import Windows, prepare
+from mlcgmd.windows import Windows, prepare, tile
 
 RADIUS = 7.0
 
@@ -151,3 +151,23 @@ def test_order_of_boxes_does_not_matter(model):
     n = len(zero[0])
     torch.testing.assert_close(ab.mean[:n], ba.mean[-n:])
     torch.testing.assert_close(ab.mean[n:], ba.mean[:-n])
+
+
+def test_a_repeated_box_has_the_pairs_of_each_copy_and_the_same_predictions(model):
+    systems, model = model
+    s = systems[0]
+    large = tile(s, 2)
+    assert large.position.shape[1] == 8 * len(s.mass) and len(large.bond) == 8 * len(s.bond)
+    links = graph.edges(graph.batch([large.topology], 1), large.position[3], RADIUS)
+    single = graph.edges(graph.batch([s.topology], 1), s.position[3], RADIUS)
+    assert links.pair.shape[1] == 8 * single.pair.shape[1]
+    zero = torch.zeros(8 * len(s.mass), 3, dtype=torch.float64)
+    a, _ = predicted(model, [s], s.position[:2].double(), zero[: len(s.mass)])
+    b, _ = predicted(model, [large], large.position[:2].double(), zero)
+    torch.testing.assert_close(b.mean[: len(s.mass)], a.mean, atol=1e-4, rtol=1e-5)
+    torch.testing.assert_close(b.std, a.std.repeat(8, 1), atol=1e-4, rtol=1e-5)
+
+
+def test_a_chain_cannot_be_repeated():
+    with pytest.raises(ValueError, match="without a periodic box"):
+        tile(toy_systems(1)[0], 2)

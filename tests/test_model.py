@@ -212,3 +212,12 @@ def test_same_seed_same_sample():
     sampler = refine.Multistep(stochasticity=0.5)
     draw = [sampler(lambda u, s: u / (1 + s * s), (5, 3), torch.Generator().manual_seed(s), torch.device("cpu")) for s in (1, 1, 2)]
     assert torch.equal(draw[0], draw[1]) and not torch.equal(draw[0], draw[2])
+
+
+def test_samplers_by_name():
+    assert refine.make_sampler("multistep", 3, stochasticity=1.0) == refine.Multistep(evaluations=3, stochasticity=1.0)
+    assert refine.make_sampler("gaussian", 0) == refine.Gaussian()
+    with pytest.raises(ValueError, match="no option .'sigma'."):
+        refine.make_sampler("multistep", 3, sigma=1.0)
+    with pytest.raises(ValueError, match="has no options"):
+        refine.make_sampler("langevin", None, rho=1.0)

@@ -3,7 +3,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from toys import toy_systems, toy_trajectory
+from toys import toy_boxes, toy_systems, toy_trajectory
 
 from mlcgmd import rollout
 from mlcgmd.refiner import Gaussian, Multistep
@@ -154,3 +154,38 @@ def test_too_short_a_start_is_refused(model, systems, tmp_path):
     short = replace(systems[0], position=systems[0].position[:1], bead_rg2=systems[0].bead_rg2[:1])
     with pytest.raises(TrajectoryError, match="a history of 2 positions takes 2"):
         rollout.simulate(model, [short], tmp_path / "run.nc", **ARGUMENTS)
+
+
+@pytest.fixture(scope="module")
+def boxes():
+    systems = toy_boxes(2)
+    config = TrainConfig(time_step=4, steps=1, history=2, width=16, layers=1, refiner_layers=1, radius=7.0, radial=8)
+    return systems, build_model(Windows(systems, 4, 2), config).eval()
+
+
+def test_boxes_keep_their_centre_of_mass_and_tell_what_they_are(boxes, tmp_path):
+    systems, model = boxes
+    runs = rollout.simulate(
+        model, systems, tmp_path / "run.nc", time_step=4, steps=5, replicas=2, sampler=Multistep(2), seed=0, progress=False
+    )
+    for s, run in zip(systems, runs, strict=True):
+        centre = np.average(run.position.values, axis=2, weights=s.mass)
+        np.testing.assert_allclose(centre, centre[:, :1].repeat(5, axis=1), atol=0.02)
+        assert np.ptp(run.position.values, axis=1).max() > 0.1, "beads must move"
+        np.testing.assert_allclose(run.box, s.box)
+        np.testing.assert_array_equal(run.component, s.component)
+
+
+def test_a_rollout_does_not_depend_on_which_box_a_molecule_is_in(boxes, tmp_path):
+    systems, model = boxes
+    s = systems[0]
+    shift = torch.zeros_like(s.position[0])
+    shift[np.flatnonzero(s.component == 2)[0]] = s.box * torch.tensor([2.0, -1.0, 0.0])
+    moved = replace(s, position=s.position + shift)
+    a, b = (
+        rollout.simulate(model, [system], tmp_path / name, time_step=4, steps=4, replicas=1, sampler=Multistep(2), seed=0, progress=False)[
+            0
+        ]
+        for system, name in ((s, "a.nc"), (moved, "b.nc"))
+    )
+    np.testing.assert_allclose(b.position.values[0] - shift.numpy(), a.position.values[0], atol=0.03)

@@ -129,3 +129,17 @@ def test_bad_input_is_refused() -> None:
         s.r2([1, 1], [1, 2])
     with pytest.raises(ValueError, match="positive"):
         s.relaxation_time(ou(3, (100,), 0), 0)
+
+
+def test_power_law_finds_the_exponent_and_its_error():
+    x = np.geomspace(1, 1e4, 12)
+    noise = np.random.default_rng(0).normal(scale=0.05, size=12)
+    exponent, error = s.power_law(x, 3 * x**1.5 * np.exp(noise))
+    assert abs(exponent - 1.5) < 3 * error < 0.03
+    assert s.power_law(x, x).value == pytest.approx(1)
+
+
+@pytest.mark.parametrize(("x", "y"), [([1, 2], [1, 2]), ([1, 2, 3], [1, 0, 2]), ([1, 2, 3], [1, 2])])
+def test_power_law_refuses_what_has_none(x, y):
+    with pytest.raises(ValueError, match="three or more pairs of positive values"):
+        s.power_law(x, y)
