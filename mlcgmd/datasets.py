@@ -198,9 +198,7 @@ def build(name: str, splits: tuple[str, ...] = SPLITS, processes: int | None = N
     members = DATASETS.get(name)
     if isinstance(members, ElectrolyteSet) and members.continued:
         verify(path_of(members.start(name), SHIPPED), SHIPPED)
-    paths: list[Path] = []
-    for split in splits:
-        paths += sample_many([(spec, path_of(spec, root)) for spec in specs(name, split)], processes)
+    paths = sample_many([(spec, path_of(spec, root)) for split in splits for spec in specs(name, split)], processes)
     register(paths, command=f"python -m mlcgmd.datasets build {name}", root=root)
     return paths
 
