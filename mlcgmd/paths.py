@@ -6,7 +6,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-ROOT = Path(os.environ.get("MLCGMD_ROOT", Path(__file__).resolve().parents[1]))
+CHECKOUT = Path(__file__).resolve().parents[1]
+ROOT = Path(os.environ.get("MLCGMD_ROOT", CHECKOUT))
+SHIPPED = CHECKOUT / "data"
+"""What the repository ships, wherever ROOT is."""
 DATA = ROOT / "data"
 FIGURES = ROOT / "figures"
 RUNS = ROOT / "runs"

@@ -11,6 +11,8 @@ from toys import toy_systems
 
 from mlcgmd import datasets
 from mlcgmd import train as training
+from mlcgmd.paths import SHIPPED
+from mlcgmd.readers_spe import from_lammps
 from mlcgmd.trajectory import TrajectoryError
 from mlcgmd.windows import Windows, prepare
 
@@ -169,3 +171,16 @@ def test_two_processes_train_one_model(tmp_path):
     systems = [prepare(t, 8) for t in datasets.load("chain-smoke", "train")]
     one, _ = training.train(systems, [], replace(CONFIG, time_step=20, steps=4, history=1, save_every=2), tmp_path / "one", progress=False)
     assert not torch.equal(weights(one), weights(training.load_model(tmp_path / "model.safetensors")))
+
+
+def test_a_published_electrolyte_goes_through_windows_and_one_training_step(tmp_path):
+    folder = SHIPPED / "spe_lammps_sample" / "9-0-246295613-0"
+    fine = from_lammps(folder / "traj.lammpstrj.gz", folder / "relaxed.lmp.gz", time_step=0.002)
+    system = prepare(fine, 7)
+    config = training.TrainConfig(
+        time_step=4, steps=1, radius=6.0, radial=8, width=16, layers=2, refiner_layers=1, windows_per_system=1, save_every=1
+    )
+    model, curves = training.train([system], [], config, tmp_path, progress=False)
+    assert len(system.mass) == 954 and len(curves) == 1
+    assert np.isfinite(curves[["train_nll", "train_score"]].to_numpy()).all()
+    assert model.config.fixed_centre
