@@ -36,7 +36,7 @@ class Window(NamedTuple):
     exponent: float
     """d ln MSD / d ln t, mean over the range"""
     diffusive: bool
-    """whether the local exponent is within :data:`TOLERANCE` of 1 throughout"""
+    """whether that is within :data:`TOLERANCE` of 1"""
 
 
 class Fit(NamedTuple):
@@ -145,8 +145,8 @@ def fit_window(msd: np.ndarray) -> Window:
     """Where to fit an MSD (F,): lags in frames.
 
     The longest range, on the logarithmic axis, in which the local exponent is within :data:`TOLERANCE` of 1, among lags up to
-    :data:`MAX_LAG` of the run. If that is shorter than an octave, motion is not yet diffusive, and the last octave is
-    returned with ``diffusive`` false: D is then an upper bound where the exponent is below 1.
+    :data:`MAX_LAG` of the run. If that is shorter than an octave, it is the last octave, and unless its mean exponent
+    is within the tolerance, ``diffusive`` is false: D is then an upper bound where the exponent is below 1.
 
     Raises:
         TooShortError: fewer than four frames.
@@ -159,10 +159,10 @@ def fit_window(msd: np.ndarray) -> Window:
     edges = np.flatnonzero(np.diff(np.r_[0, np.abs(exponent - 1) <= TOLERANCE, 0]))
     ranges = edges.reshape(-1, 2)
     first, last = ranges[np.argmax(np.diff(ranges, axis=1))] if len(ranges) else (0, 0)
-    diffusive = last - first > PER_OCTAVE
-    if not diffusive:
+    if last - first <= PER_OCTAVE:
         first, last = len(lags) - PER_OCTAVE - 1, len(lags)
-    return Window(float(lags[first]), float(lags[last - 1]), float(exponent[first:last].mean()), bool(diffusive))
+    mean = float(exponent[first:last].mean())
+    return Window(float(lags[first]), float(lags[last - 1]), mean, abs(mean - 1) <= TOLERANCE)
 
 
 def _slope(msd: np.ndarray, low: int, high: int) -> np.ndarray:

@@ -3,13 +3,15 @@
 from collections.abc import Sequence
 from dataclasses import replace
 
+import matplotlib.pyplot as plt
 import numpy as np
+import pandas as pd
 import pytest
 import xarray as xr
 from toys import toy_boxes, toy_electrolyte
 
 from mlcgmd import evaluation_spe as e
-from mlcgmd import structure
+from mlcgmd import figures, figures_spe, structure
 from mlcgmd.windows import CoarseSystem, prepare
 
 D = 0.5**2 / (2 * 4.0) * 1e-4
@@ -150,3 +152,26 @@ def test_runs_too_short_for_a_fit_give_nan(systems: list[CoarseSystem]) -> None:
 def test_a_system_without_box_is_refused(systems: list[CoarseSystem]) -> None:
     with pytest.raises(ValueError, match="no periodic box"):
         e.until_failure(simulation(systems[0]).drop_vars("box"))
+
+
+def test_figures_are_drawn_where_a_composition_has_no_simulation_too(systems: list[CoarseSystem]) -> None:
+    figures.style()
+    runs = [simulation(systems[0]), simulation(systems[2], ["gone", "gone"])]
+    cases = e.cases(systems, runs, discard=0.0)
+    unrefined = {e.composition(run.attrs["system"]): e.until_failure(run) for run in runs}
+    table = e.diffusion(cases, {"short": 80.0})
+    published = pd.read_csv(figures.ROOT / "data" / "spe_reference_values.csv")
+    sources = {"short": "short MD", "model": "learned"}
+    drawn = {
+        "rdf": figures_spe.rdfs(cases, unrefined),
+        "msd": figures_spe.displacements(cases["toy/test-000"]),
+        "parity": figures_spe.diffusion_parity(table, sources),
+        "local": figures_spe.local_structure(cases, unrefined),
+        "stability": figures_spe.stability({"refined": runs[:1], "not refined": runs[1:]}, 3.0),
+        "published": figures_spe.short_against_long(published, table, sources),
+    }
+    for name, figure in drawn.items():
+        figure.canvas.draw()
+        assert figure.get_size_inches()[0] == figures.WIDTH, name
+        assert all(axis.get_xlabel() for axis in figure.axes if axis.get_subplotspec().is_last_row()), name
+        plt.close(figure)
