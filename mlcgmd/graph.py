@@ -24,6 +24,7 @@ from torch import Tensor
 from vesin import NeighborList
 
 from .mapping import CoarseGraining
+from .trajectory import component as component_of
 
 HOPS = 3
 """Bonds, angles and torsions are pairs in a periodic box at any distance."""
@@ -48,6 +49,8 @@ class Topology(_Movable):
         particle_bond: bonds of the fine graph, one column per bond.
         bead: bead of each particle.
         bead_mass: in the trajectory's mass unit.
+        weight: of each bead in a training loss, proportional to 1 / sqrt(beads of its component), with mean 1 in each
+            system: a box has few ions, and they are what is asked for.
         pair: beads i < j of each pair along bonds.
         pair_feature: [1 if bonded, 1 / number of CG bonds between i and j].
         box: edges of each system's periodic box, infinite where there is none.
@@ -59,6 +62,7 @@ class Topology(_Movable):
     particle_bond: Int[Tensor, "2 n_bonds"]
     bead: Int[Tensor, " N"]
     bead_mass: Float[Tensor, " B"]
+    weight: Float[Tensor, " B"]
     pair: Int[Tensor, "2 P"]
     pair_feature: Float[Tensor, "P 2"]
     box: Float[Tensor, "S 3"]
@@ -83,12 +87,15 @@ def topology(fine: xr.Dataset, mapping: CoarseGraining) -> Topology:
         together = mapping.molecule[i] == mapping.molecule[j]
         i, j = i[together], j[together]
         hops = shortest_path(bonds, directed=False, unweighted=True)[i, j]
+    component = mapping.first(component_of(fine))
+    weight = np.bincount(component)[component] ** -0.5
     candidate = torch.triu_indices(b, b, 1) if periodic and b <= DENSE else torch.empty(2, 0, dtype=torch.int64)
     return Topology(
         particle_type=torch.from_numpy(fine.particle_type.values.astype(np.int64)),
         particle_bond=torch.from_numpy(fine.bond.values.astype(np.int64).T.copy()),
         bead=torch.from_numpy(mapping.bead.copy()),
         bead_mass=torch.from_numpy(mapping.mass.astype(np.float32)),
+        weight=torch.from_numpy((weight / weight.mean()).astype(np.float32)),
         pair=torch.from_numpy(np.stack([i, j]).astype(np.int64)),
         pair_feature=torch.from_numpy(np.stack([hops == 1, 1 / hops], axis=1).astype(np.float32)),
         box=torch.from_numpy(fine.box.values[:1].astype(np.float32)) if periodic else torch.full((1, 3), torch.inf),
@@ -157,6 +164,7 @@ def join(systems: Sequence[Topology]) -> Topology:
         particle_bond=torch.cat([s.particle_bond + int(o) for s, o in zip(systems, particles, strict=False)], dim=1),
         bead=torch.cat([s.bead + int(o) for s, o in zip(systems, beads, strict=False)]),
         bead_mass=torch.cat([s.bead_mass for s in systems]),
+        weight=torch.cat([s.weight for s in systems]),
         pair=torch.cat([s.pair + int(o) for s, o in zip(systems, beads, strict=False)], dim=1),
         pair_feature=torch.cat([s.pair_feature for s in systems]),
         box=torch.cat([s.box for s in systems]),

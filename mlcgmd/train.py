@@ -176,9 +176,10 @@ class Training(lightning.LightningModule):
         noise = torch.randn(history.shape, generator=generator).to(self.device)
         history = history + s.config.step_length * level.index_select(0, graph.node_graph) * noise
         prediction = s(graph, history)
+        weight = graph.fine.weight.index_select(0, graph.node_source)
         return {
-            "nll": s.negative_log_likelihood(prediction, history, target).mean() / 3,
-            "score": model.refiner.loss(graph, history[-1], prediction, target, generator).mean() / 3,
+            "nll": (weight * s.negative_log_likelihood(prediction, history, target)).mean() / 3,
+            "score": (weight * model.refiner.loss(graph, history[-1], prediction, target, generator)).mean() / 3,
             "size": ((prediction.bead_rg2 - size) / s.config.bead_rg2).square().mean(),
             "mse": ((prediction.mean - target) / s.config.step_length).square().mean().detach(),
         }

@@ -171,3 +171,12 @@ def test_a_repeated_box_has_the_pairs_of_each_copy_and_the_same_predictions(mode
 def test_a_chain_cannot_be_repeated():
     with pytest.raises(ValueError, match="without a periodic box"):
         tile(toy_systems(1)[0], 2)
+
+
+def test_rare_components_weigh_more_in_a_loss():
+    system = toy_boxes(1)[0]
+    weight, component = system.topology.weight.numpy(), system.component
+    assert weight.mean() == pytest.approx(1)
+    total = np.bincount(component, weights=weight)
+    np.testing.assert_allclose(total / total[0], np.sqrt(np.bincount(component) / np.bincount(component)[0]), rtol=1e-5)
+    assert (toy_systems(1)[0].topology.weight == 1).all()

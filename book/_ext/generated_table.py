@@ -1,8 +1,8 @@
 """Tables that the build makes from the project itself, so that no number in them is typed.
 
 ``{generated-table}`` takes one argument: ``packages`` (the dependencies in pyproject.toml and their installed
-versions), ``notebooks`` (how long papermill took to run each committed notebook), ``datasets`` (the named sets)
-or ``bead-types`` (the chain's bead types).
+versions), ``notebooks`` (how long papermill took to run each committed notebook), ``datasets`` (the named sets of
+chains), ``electrolyte-datasets`` (those of electrolytes) or ``bead-types`` (the chain's bead types).
 """
 
 import json
@@ -49,15 +49,33 @@ def notebooks(root: Path) -> Table:
 
 def datasets(root: Path) -> Table:
     """Chains, lengths and frame intervals of the named chain sets, from :mod:`mlcgmd.datasets`."""
-    from mlcgmd.datasets import DATASETS, SPLITS
+    from mlcgmd.datasets import DATASETS, SPLITS, ChainSet
 
     rows = []
     for name, chains in DATASETS.items():
+        if not isinstance(chains, ChainSet):
+            continue
         for s, split in enumerate(SPLITS):
             rows.append(
                 [name, split, str(chains.chains[s]), str(chains.n_units), f"{chains.length[s]:,.0f}", f"{chains.frame_interval[s]:g}"]
             )
     return ["set", "split", "chains", "units per chain", "length (tau)", "frame interval (tau)"], rows
+
+
+def electrolyte_datasets(root: Path) -> Table:
+    """Compositions, runs, lengths and frame intervals of the named electrolyte sets, from :mod:`mlcgmd.datasets`."""
+    from mlcgmd.datasets import DATASETS, SPLITS, ElectrolyteSet, specs
+
+    rows = []
+    for name, members in DATASETS.items():
+        if not isinstance(members, ElectrolyteSet):
+            continue
+        for s, split in enumerate(SPLITS):
+            run = specs(name, split)[0]
+            count = len(members.compositions[s])
+            runs = f"{members.repeats[s]}"
+            rows.append([name, split, str(count), runs, f"{run.length / 1000:g}", f"{run.frame_interval:g}"])
+    return ["set", "split", "compositions", "runs of each", "length (ns)", "frame interval (ps)"], rows
 
 
 def bead_types(root: Path) -> Table:
@@ -68,7 +86,7 @@ def bead_types(root: Path) -> Table:
     return ["bead type", "well depth (kT)", "units it occurs in"], rows
 
 
-TABLES: dict[str, Callable[[Path], Table]] = {"packages": packages, "notebooks": notebooks, "datasets": datasets, "bead-types": bead_types}
+TABLES: dict[str, Callable[[Path], Table]] = {"packages": packages, "notebooks": notebooks, "datasets": datasets, "electrolyte-datasets": electrolyte_datasets, "bead-types": bead_types}
 
 
 class GeneratedTable(SphinxDirective):
