@@ -1,5 +1,6 @@
 """Named sets, their registry, and fetching from a server on this machine."""
 
+import dataclasses
 import functools
 import hashlib
 import http.server
@@ -14,9 +15,11 @@ import numpy as np
 import pooch
 import pytest
 
-from mlcgmd import datasets, paths
-from mlcgmd.datasets import DATASETS, SPLITS, ChainSet, build, fetch, path_of, specs
+from mlcgmd import datasets, paths, trajectory
+from mlcgmd.datasets import DATASETS, SPLITS, ChainSet, ElectrolyteSet, build, fetch, path_of, specs
+from mlcgmd.paths import DATA
 from mlcgmd.readers import from_polymer_folder
+from mlcgmd.systems.electrolyte import ELEMENTS, ElectrolyteSpec
 from mlcgmd.trajectory import TrajectoryError
 
 TINY = ChainSet(
@@ -27,12 +30,69 @@ TINY = ChainSet(
 @pytest.mark.parametrize("name", DATASETS)
 def test_specs_are_frozen_unique_and_disjoint(name: str) -> None:
     drawn = {split: specs(name, split) for split in SPLITS}
-    assert [len(drawn[split]) for split in SPLITS] == list(DATASETS[name].chains)
+    members = DATASETS[name]
     everything = [spec for split in SPLITS for spec in drawn[split]]
-    for field in ("name", "seed", "sequence"):
+    unique = ["name", "seed"]
+    if isinstance(members, ChainSet):
+        assert [len(drawn[split]) for split in SPLITS] == list(members.chains)
+        unique.append("sequence")
+    for field in unique:
         assert len({getattr(spec, field) for spec in everything}) == len(everything), field
     assert all(specs(name, split) == drawn[split] for split in SPLITS)
-    assert path_of(drawn["test"][0], Path("data")) == Path(f"data/{name}/test-000.nc")
+
+
+@pytest.mark.parametrize("name", [name for name, members in DATASETS.items() if isinstance(members, ElectrolyteSet)])
+def test_electrolytes_of_the_splits(name: str) -> None:
+    """Test files say which repeat they are, also where there is one. What is tested was not seen, but in a continued set."""
+    members = DATASETS[name]
+    assert isinstance(members, ElectrolyteSet)
+    drawn: dict[str, list[ElectrolyteSpec]] = {split: [s for s in specs(name, split) if isinstance(s, ElectrolyteSpec)] for split in SPLITS}
+    counts = [len(compositions) for compositions in members.compositions]
+    assert [len(drawn[split]) for split in SPLITS] == [counts[0], counts[1], members.repeats * counts[2]]
+    assert [s.name for s in drawn["test"]] == [f"{name}/test-{i:03d}-{r}" for i in range(counts[2]) for r in range(members.repeats)]
+    assert drawn["train"][0].name == f"{name}/train-000"
+    spacers = {split: {s.spacers for s in drawn[split]} for split in SPLITS}
+    assert spacers["test"].isdisjoint(spacers["train"] | spacers["validation"]) is not members.continued
+    for spec in {s.spacers: s for split in SPLITS for s in drawn[split]}.values():
+        if name.endswith("-laptop"):
+            kinds = spec.topology()[0]
+            assert 400 <= len(kinds) <= 470
+            assert (kinds == ELEMENTS.index("Li")).sum() == spec.salt
+
+
+def test_shipped_electrolytes_are_whole() -> None:
+    """They load with the registered checksums, in the box of their start; made from the specs that the library has now."""
+    start = trajectory.load(datasets.verify(DATA / "spe-smoke/start.nc"))
+    assert start.sizes["frame"] == 1
+    assert float(start.box.min()) > 2 * 7.2
+    size = (DATA / "spe-smoke/start.nc").stat().st_size
+    for split in SPLITS:
+        for spec, run in zip(specs("spe-smoke", split), datasets.load("spe-smoke", split), strict=True):
+            np.testing.assert_allclose(run.box, start.box[0].broadcast_like(run.box))
+            assert json.loads(run.attrs["provenance"])["spec"] == json.loads(json.dumps(dataclasses.asdict(spec)))  # type: ignore[call-overload]
+            size += path_of(spec).stat().st_size
+    assert size < 1e6
+
+
+def test_a_start_is_made_registered_and_verified(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(datasets, "sample_many", lambda jobs, *_: [_stand_in(path) for _, path in jobs])
+    path = datasets.build_start("spe-smoke", root=tmp_path)
+    assert path == tmp_path / "spe-smoke/start.nc"
+    assert datasets.registry(tmp_path)["spe-smoke/start.nc"]["command"] == "python -m mlcgmd.datasets start spe-smoke"
+    for name in ("spe-laptop", "chain-smoke", "unknown"):
+        with pytest.raises(ValueError, match=f"{name} has no start"):
+            datasets.build_start(name, root=tmp_path)
+    monkeypatch.setattr(datasets, "SHIPPED", tmp_path)
+    assert len(build("spe-smoke", root=tmp_path / "elsewhere")) == 5
+    path.write_bytes(b"another")
+    with pytest.raises(ValueError, match=r"start\.nc has another checksum .* python -m mlcgmd\.datasets start spe-smoke"):
+        build("spe-smoke", root=tmp_path / "elsewhere")
+
+
+def _stand_in(path: Path) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(b"a trajectory")
+    return path
 
 
 def test_unknown_names() -> None:
