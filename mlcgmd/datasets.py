@@ -79,19 +79,19 @@ class ElectrolyteSet:
     compositions: tuple[tuple[Composition, ...], tuple[Composition, ...], tuple[Composition, ...]]
     """train, validation, test"""
     length: tuple[float, float, float]
-    repeats: int = 1
-    """Independent runs of each test composition, from packing on: how much they differ is MD's own error."""
+    repeats: tuple[int, int, int] = (1, 1, 1)
+    """Independent runs of each composition, from packing on: how much they differ is MD's own error."""
     options: tuple[tuple[str, Any], ...] = ()
     continued: bool = False
     """All runs go on from the one frame of :meth:`start`, which is shipped; then all compositions are the same."""
 
     def specs(self, name: str, split: str) -> list[Spec]:
-        """The frozen specs of a split, the repeats of a test composition one after the other."""
+        """The frozen specs of a split, the repeats of a composition one after the other; names of test runs always tell the repeat."""
         s = SPLITS.index(split)
         options = dict(self.options) | ({"origin": f"{name}/start.nc"} if self.continued else {})
         return [
             (ContinuedSpec if self.continued else ElectrolyteSpec)(
-                name=f"{name}/{split}-{i:03d}" + (f"-{r}" if split == "test" else ""),
+                name=f"{name}/{split}-{i:03d}" + (f"-{r}" if split == "test" or self.repeats[s] > 1 else ""),
                 chains=chains,
                 spacers=spacers,
                 oxygen_per_lithium=ratio,
@@ -100,7 +100,7 @@ class ElectrolyteSet:
                 **options,
             )
             for i, (chains, spacers, ratio) in enumerate(self.compositions[s])
-            for r in range(self.repeats if split == "test" else 1)
+            for r in range(self.repeats[s])
         ]
 
     def start(self, name: str) -> ElectrolyteSpec:
@@ -131,7 +131,7 @@ DATASETS: dict[str, ChainSet | ElectrolyteSet] = {
         21,
         ((_SMOKE, _SMOKE), (_SMOKE,), (_SMOKE,)),
         (60, 60, 60),
-        repeats=2,
+        repeats=(1, 1, 2),
         options=(("frame_interval", 2.0), ("equilibration", 4.0)),
         continued=True,
     ),
@@ -159,7 +159,7 @@ DATASETS: dict[str, ChainSet | ElectrolyteSet] = {
             ),
         ),
         (2000, 4000, 6000),
-        repeats=2,
+        repeats=(1, 1, 2),
     ),
     # The sizes of Fu et al. (2023), for OpenMM's CUDA platform on a cluster: 6,000 atoms, 50 LiTFSI, 353 K, frames each 2 ps.
     "spe-paper": ElectrolyteSet(

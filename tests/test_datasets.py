@@ -48,8 +48,9 @@ def test_electrolytes_of_the_splits(name: str) -> None:
     assert isinstance(members, ElectrolyteSet)
     drawn: dict[str, list[ElectrolyteSpec]] = {split: [s for s in specs(name, split) if isinstance(s, ElectrolyteSpec)] for split in SPLITS}
     counts = [len(compositions) for compositions in members.compositions]
-    assert [len(drawn[split]) for split in SPLITS] == [counts[0], counts[1], members.repeats * counts[2]]
-    assert [s.name for s in drawn["test"]] == [f"{name}/test-{i:03d}-{r}" for i in range(counts[2]) for r in range(members.repeats)]
+    repeats = members.repeats[2]
+    assert [len(drawn[split]) for split in SPLITS] == [counts[0], counts[1], repeats * counts[2]]
+    assert [s.name for s in drawn["test"]] == [f"{name}/test-{i:03d}-{r}" for i in range(counts[2]) for r in range(repeats)]
     assert drawn["train"][0].name == f"{name}/train-000"
     spacers = {split: {s.spacers for s in drawn[split]} for split in SPLITS}
     assert spacers["test"].isdisjoint(spacers["train"] | spacers["validation"]) is not members.continued
