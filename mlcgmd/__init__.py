@@ -1,7 +1,8 @@
 """Learned simulators of coarse-grained molecular dynamics with very large time steps.
 
 The modules follow the data: :mod:`~mlcgmd.trajectory` (the data type), :mod:`~mlcgmd.readers` and
-:mod:`~mlcgmd.readers_spe` (foreign files), :mod:`~mlcgmd.systems` (molecular dynamics), :mod:`~mlcgmd.datasets`, :mod:`~mlcgmd.mapping` (coarse-graining),
+:mod:`~mlcgmd.readers_spe` (foreign files), :mod:`~mlcgmd.systems` (molecular dynamics),
+:mod:`~mlcgmd.datasets`, :mod:`~mlcgmd.mapping` (coarse-graining),
 :mod:`~mlcgmd.graph`, :mod:`~mlcgmd.networks`, :mod:`~mlcgmd.simulator`, :mod:`~mlcgmd.refiner`,
 :mod:`~mlcgmd.windows`, :mod:`~mlcgmd.train`, :mod:`~mlcgmd.rollout`, :mod:`~mlcgmd.observables`,
 :mod:`~mlcgmd.structure`, :mod:`~mlcgmd.transport`, :mod:`~mlcgmd.statistics`, :mod:`~mlcgmd.evaluation`,

@@ -116,3 +116,11 @@ class VectorReadout(nn.Module):
         gates = self.from_node(h)
         out = (summed.view(-1, k * c, 3) * gates[:, : k * c, None]).sum(dim=1) / Interaction.neighbours
         return out + (node_vector * gates[:, k * c :, None]).sum(dim=1)
+
+
+def unit(vector: Float[Tensor, "... 3"]) -> Float[Tensor, "... 3"]:
+    """Directions, which fade to zero within a hundredth of a unit of length.
+
+    A readout of plain pair vectors cannot part two beads that nearly coincide: what it adds is as short as their vector.
+    """
+    return vector * (vector.square().sum(dim=-1, keepdim=True) + 1e-4).rsqrt()

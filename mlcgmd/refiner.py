@@ -16,7 +16,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from .graph import Batch
-from .networks import MLP, Interaction, VectorReadout, invariants, n_invariants, radial
+from .networks import MLP, Interaction, VectorReadout, invariants, n_invariants, radial, unit
 from .simulator import Prediction, SimulatorConfig
 
 Denoiser = Callable[[Float[Tensor, "n 3"], float], Float[Tensor, "n 3"]]
@@ -36,7 +36,7 @@ class Refiner(nn.Module):
         self.pair_in = nn.Linear(n_invariants(3) + config.radial, width)
         self.layers = nn.ModuleList(Interaction(width) for _ in range(layers))
         self.norm = nn.LayerNorm(width)
-        self.out = VectorReadout(width, 3, 1)
+        self.out = VectorReadout(width, 3 + 2 * bool(config.radial), 1)
 
     def forward(
         self,
@@ -53,14 +53,14 @@ class Refiner(nn.Module):
         c_in = (1 + sigma.square()).rsqrt()
         z = c_in * noisy
         mean, std = prediction.mean.detach(), prediction.std.detach()
-        links, unit = prediction.edges, 1 / self.pair_length
+        links, scale = prediction.edges, 1 / self.pair_length
         i, j = links.pair
         # x(t), the noisy x(t+1) (scaled so that it stays finite for large sigma), and the noise itself.
         proposal = c_in * (mean + std * noisy) / self.pair_length
         pair_vector = torch.stack(
             [
-                links.displacement(position / self.pair_length, unit),
-                links.displacement(proposal, unit * c_in.index_select(0, i)),
+                links.displacement(position / self.pair_length, scale),
+                links.displacement(proposal, scale * c_in.index_select(0, i)),
                 z.index_select(0, i) - z.index_select(0, j),
             ],
             dim=1,
@@ -75,6 +75,8 @@ class Refiner(nn.Module):
         e = prediction.pair + self.pair_in(torch.cat([invariants(pair_vector), shells], dim=1))
         for layer in self.layers:
             h, e = layer(h, e, links.pair)
+        if self.radial:
+            pair_vector = torch.cat([pair_vector, unit(pair_vector[:, :2])], dim=1)
         raw = self.out(self.norm(h), e, links.pair, pair_vector, z[:, None])
         return c_in.square() * noisy + sigma * c_in * raw
 

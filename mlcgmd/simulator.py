@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torch_geometric.utils import scatter
 
 from .graph import Batch, Edges, Topology, edges
-from .networks import MLP, Interaction, VectorReadout, invariants, n_invariants, radial
+from .networks import MLP, Interaction, VectorReadout, invariants, n_invariants, radial, unit
 
 
 @dataclass(frozen=True)
@@ -31,7 +31,8 @@ class SimulatorConfig:
     radius: float | None = None
     """In a periodic box, beads nearer than this see each other."""
     radial: int = 0
-    """Number of Gaussians that describe the distance of a pair, besides smooth functions of it; they reach to the radius."""
+    """Number of Gaussians that describe the distance of a pair, besides smooth functions of it; they reach to the radius.
+    Where there are any, directions of pairs enter the readout too: what the cores of a liquid need."""
     fixed_centre: bool = False
     """Momentum policy: whether the centre of mass of each copy stays where it is, as in MD of zero total momentum."""
     width: int = 64
@@ -109,7 +110,7 @@ class Simulator(nn.Module):
         self.pair_in = MLP(n_invariants(1 + past) + config.radial + 2, width, width)
         self.layers = nn.ModuleList(Interaction(width) for _ in range(config.layers))
         self.norm = nn.LayerNorm(width)
-        self.displacement = VectorReadout(width, 1 + past, past)
+        self.displacement = VectorReadout(width, 1 + past + bool(config.radial), past)
         self.scalars = MLP(width, width, 2)
 
     def forward(self, graph: Batch, history: Float[Tensor, "K n 3"], embedding: Float[Tensor, "B width"] | None = None) -> Prediction:
@@ -135,6 +136,8 @@ class Simulator(nn.Module):
         for layer in self.layers:
             h, e = layer(h, e, links.pair)
         h = self.norm(h)
+        if c.radial:
+            pair_vector = torch.cat([pair_vector, unit(pair_vector[:, :1])], dim=1)
         displacement = self.displacement(h, e, links.pair, pair_vector, moves)
         raw = self.scalars(h)
         return Prediction(

@@ -97,7 +97,9 @@ def test_a_box_that_changes_in_time_raises():
 def model():
     systems = toy_boxes(2)
     windows = Windows(systems, 4, 2)
-    built = build_model(windows, TrainConfig(time_step=4, steps=1, history=2, width=16, layers=2, refiner_layers=2, radius=RADIUS))
+    built = build_model(
+        windows, TrainConfig(time_step=4, steps=1, history=2, width=16, layers=2, refiner_layers=2, radius=RADIUS, radial=8)
+    )
     generator = torch.Generator().manual_seed(1)
     with torch.no_grad():
         for p in built.parameters():

@@ -10,15 +10,15 @@ from toys import toy_systems
 
 from mlcgmd import refiner as refine
 from mlcgmd.graph import batch
-from mlcgmd.networks import Interaction
+from mlcgmd.networks import Interaction, radial, unit
 from mlcgmd.train import TrainConfig, build_model
 from mlcgmd.windows import Windows
 
 
-def random_model(history: int = 2, dtype=torch.float64):
+def random_model(history: int = 2, dtype=torch.float64, radial: int = 0):
     """A model whose readouts are not zero, so that symmetries can fail."""
     systems = toy_systems()
-    config = TrainConfig(time_step=10, steps=1, history=history, width=16, layers=2, refiner_layers=2)
+    config = TrainConfig(time_step=10, steps=1, history=history, width=16, layers=2, refiner_layers=2, radial=radial)
     model = build_model(Windows(systems, 10, history), config)
     generator = torch.Generator().manual_seed(1)
     with torch.no_grad():
@@ -32,10 +32,11 @@ def float64(graph):
     return replace(graph, fine=replace(graph.fine, **real))
 
 
-@pytest.fixture(scope="module", params=[1, 2, 3])
+@pytest.fixture(scope="module", params=[(1, 0), (2, 0), (2, 8), (3, 0)])
 def case(request):
-    systems, model = random_model(request.param)
-    graph, positions, _ = Windows(systems, 10, request.param).draw(np.random.default_rng(0), 3, 4)
+    history, radial = request.param
+    systems, model = random_model(history, radial=radial)
+    graph, positions, _ = Windows(systems, 10, history).draw(np.random.default_rng(0), 3, 4)
     return float64(graph), model, positions.double()
 
 
@@ -221,3 +222,17 @@ def test_samplers_by_name():
         refine.make_sampler("multistep", 3, sigma=1.0)
     with pytest.raises(ValueError, match="has no options"):
         refine.make_sampler("langevin", None, rho=1.0)
+
+
+def test_beads_that_nearly_coincide_can_be_parted():
+    """By a readout that has directions: one of plain pair vectors adds no more than their length."""
+    close = torch.tensor([[0.0, 0.0, 0.0], [0.05, 0.0, 0.0]], dtype=torch.float64)
+    direction = unit(close[None, 1] - close[None, 0])
+    assert 0.95 < float(direction.norm()) <= 1
+    assert float(unit(torch.zeros(1, 3)).norm()) == 0
+
+
+def test_gaussians_of_distance_tell_shells_apart():
+    near, far = radial(torch.tensor([[2.0, 0, 0], [2.5, 0, 0]]), 16, 7.5)
+    assert float((near - far).norm()) > 0.5
+    assert radial(torch.ones(4, 3), 0, 1.0).shape == (4, 0)
