@@ -2,14 +2,16 @@
 
 import re
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import xarray as xr
 from matplotlib.figure import Figure
-from PIL import Image
+from PIL import Image, ImageSequence
+from toys import toy_electrolyte
 
-from mlcgmd import render
+from mlcgmd import render, trajectory
 from mlcgmd.mapping import CoarseGraining, MappingError, coarse_grain
 
 ROOT = Path(__file__).parents[1]
@@ -26,34 +28,107 @@ def pairs(chain: xr.Dataset) -> CoarseGraining:
     return coarse_grain(chain, 2)
 
 
+@pytest.fixture
+def electrolyte() -> xr.Dataset:
+    """Two chains and 2 LiTFSI in a box, 3 frames."""
+    return toy_electrolyte(frames=3)
+
+
+def pictures(path: Path) -> list[np.ndarray]:
+    """Frames (height, width, 3) of a GIF."""
+    with Image.open(path) as image:
+        assert image.format == "GIF"
+        return [np.asarray(frame.convert("RGB")).astype(int) for frame in ImageSequence.Iterator(image)]
+
+
 def test_gif_is_an_animation_on_white_and_the_same_each_time(chain: xr.Dataset, pairs: CoarseGraining, tmp_path: Path) -> None:
     few = chain.isel(frame=slice(0, 5))
-    path = render.chain_gif(few, pairs, tmp_path / "a.gif")
-    again = render.chain_gif(few, pairs, tmp_path / "b.gif")
+    path = render.animation(few, pairs, tmp_path / "a.gif")
+    again = render.animation(few, pairs, tmp_path / "b.gif")
     assert path.read_bytes() == again.read_bytes()
-    with Image.open(path) as image:
-        assert (image.format, image.size[0], image.n_frames) == ("GIF", 700, 5)
-        pictures = []
-        for f in range(image.n_frames):
-            image.seek(f)
-            pictures.append(np.asarray(image.convert("RGB")).astype(int))
-    for picture in pictures:
+    frames = pictures(path)
+    assert (len(frames), frames[0].shape[1]) == (5, 700)
+    for picture in frames:
         assert (picture[[0, -1]][:, [0, -1]] == 255).all()
-    thirds = [np.abs(pictures[0][:, k : k + 233] - pictures[2][:, k : k + 233]).max() for k in (0, 233, 466)]
+    thirds = [np.abs(frames[0][:, k : k + 233] - frames[2][:, k : k + 233]).max() for k in (0, 233, 466)]
     assert min(thirds) > 50, "each panel moves"
+
+
+def test_gif_of_an_electrolyte_has_five_moving_panels_and_the_same_bytes_each_time(electrolyte: xr.Dataset, tmp_path: Path) -> None:
+    mapping = coarse_grain(electrolyte, 7)
+    path = render.animation(electrolyte, mapping, tmp_path / "a.gif")
+    again = render.animation(electrolyte, mapping, tmp_path / "b.gif")
+    assert path.read_bytes() == again.read_bytes()
+    assert path.stat().st_size < 2e6
+    frames = pictures(path)
+    assert (len(frames), frames[0].shape) == (3, (550, 700, 3))
+    for row in (0, 275):
+        for column in (0, 233, 466):
+            a, b = (frame[row : row + 275, column : column + 233] for frame in frames[:2])
+            changed = (np.abs(a - b).max(axis=2) > 50).mean()
+            assert (changed > 0.02) == ((row, column) != (275, 466)), "five panels move, the clock's cell hardly does"
+    grey = np.ptp(frames[0][:275, 233:466], axis=2) < 3
+    assert grey.mean() > 0.9 and ((frames[0][:275, 233:466].max(axis=2) < 200) & grey).any(), "polymer is grey, without a tint"
+
+
+def test_components_and_elements_have_their_colours(electrolyte: xr.Dataset) -> None:
+    mapping = coarse_grain(electrolyte, 7)
+    shown = render.panels(electrolyte, mapping, electrolyte.position.values)
+    assert [len(panel.colour) for panel in shown] == 3 * [len(mapping.bead)] + 2 * [mapping.n_beads]
+    component = trajectory.component(electrolyte)
+    for panel, kind in ((shown[1], component), (shown[4], mapping.first(component))):
+        assert list(panel.legend) == ["polymer", "TFSI", "Li"]
+        grey, blue, yellow = (panel.colour[kind == k] for k in range(3))
+        assert (grey == grey[:, :1]).all()
+        assert (blue.argmax(axis=1) == 2).all() and (blue[:, 0] < 0.2).all()
+        assert (yellow[:, :2] > 0.7).all() and (yellow[:, 2] < 0.3).all()
+    assert list(shown[0].legend) == ["H", "Li", "C", "N", "O", "F", "S"]
+    np.testing.assert_array_equal(shown[2].colour, shown[3].colour[mapping.bead])
+    np.testing.assert_allclose((shown[2].radius ** 3).sum(), (shown[3].radius ** 3).sum())
+
+
+def test_molecules_are_drawn_whole_in_the_box_and_move_on(electrolyte: xr.Dataset) -> None:
+    box, bond = electrolyte.box.values[0], electrolyte.bond.values
+    rng = np.random.default_rng(0)
+    molecule = electrolyte.molecule.values
+    moved = electrolyte.copy()
+    moved["position"] = electrolyte.position + (rng.integers(-3, 4, size=(molecule.max() + 1, 3)) * box)[molecule]
+    placed = render.in_box(moved)
+    np.testing.assert_allclose(placed, render.in_box(electrolyte), atol=1e-3)  # whichever image was given
+    np.testing.assert_allclose(np.diff(placed, axis=0), np.diff(electrolyte.position, axis=0), atol=1e-3)
+    ends = placed[:, bond]
+    assert np.linalg.norm(ends[:, :, 0] - ends[:, :, 1], axis=2).max() < 3
+    for m in range(molecule.max() + 1):
+        centre = np.average(placed[:, molecule == m], axis=1, weights=electrolyte.mass.values[molecule == m])
+        assert (np.abs(centre.mean(axis=0)) <= box / 2 + 1e-3).all()
+
+
+def test_a_box_has_twelve_edges() -> None:
+    corners = render.box_corners(np.array([2.0, 3.0, 4.0]))
+    lengths = np.linalg.norm(corners[render.EDGES[:, 0]] - corners[render.EDGES[:, 1]], axis=1)
+    np.testing.assert_allclose(np.sort(lengths), [2.0] * 4 + [3.0] * 4 + [4.0] * 4)
+    np.testing.assert_allclose(corners.mean(axis=0), 0)
+    axis = Figure().add_subplot()
+    render.draw_box(axis, corners + [0, 0, 1])
+    shown: list[Any] = list(axis.collections)
+    assert [len(lines.get_segments()) for lines in shown] == [3, 9]
 
 
 def test_the_view_turns_once_without_deforming(chain: xr.Dataset) -> None:
     position, mass = chain.position.values, chain.mass.values
-    frames = render._turning(position, mass)
+    frames = render._seen(render._upright(position, mass), periodic=False)
     np.testing.assert_allclose(np.average(frames, axis=1, weights=mass), 0, atol=1e-6)
     np.testing.assert_allclose(
         np.linalg.norm(frames[:, 0] - frames[:, 3], axis=1), np.linalg.norm(position[:, 0] - position[:, 3], axis=1), rtol=1e-5
     )
-    still = render._turning(np.repeat(position[:1], 4, axis=0), mass)
+    same = render._upright(np.repeat(position[:1], 4, axis=0), mass)
+    still = render._seen(same, periodic=False)
     half = still[0] - still[2]
     assert np.abs(half).max() > 0.5, "half a turn on, the other side is seen"
     np.testing.assert_allclose(still[0] + still[2], still[1] + still[3], atol=1e-5)  # both are twice the part along the axis
+    sway = render._seen(same, periodic=True)
+    np.testing.assert_allclose(sway[0], sway[2], atol=1e-6)
+    assert np.abs(sway[1] - sway[3]).max() > 0.1
 
 
 def test_beads_are_as_dense_as_particles() -> None:
@@ -79,6 +154,17 @@ def test_draw_puts_near_spheres_last_and_fades_far_ones() -> None:
     assert axis.get_xlim() == (-2.0, 2.0)
 
 
+def test_draw_puts_bonds_between_the_spheres_of_different_layers() -> None:
+    axis = Figure().add_subplot()
+    position = np.array([[0.0, 0, 3], [1, 0, 2], [1, 0, 1], [1, 0, 0]])
+    render.draw(axis, position, np.array([[0, 1], [2, 3]]), np.zeros((4, 3)), np.ones(4), layers=2)
+    shown: list[Any] = sorted(axis.collections, key=lambda part: part.get_zorder())
+    behind, far, between, near = shown
+    assert [len(lines.get_segments()) for lines in (behind, between)] == [1, 1]
+    assert np.asarray(behind.get_segments())[0, 0, 0] == 1 and np.asarray(between.get_segments())[0, 0, 0] == 0
+    assert [len(spheres.get_offsets()) for spheres in (far, near)] == [2, 2]
+
+
 def test_view_needs_no_network_and_is_the_same_each_time(chain: xr.Dataset, pairs: CoarseGraining) -> None:
     pytest.importorskip("py3Dmol")
     html = render.view(chain, pairs).data
@@ -91,10 +177,21 @@ def test_view_needs_no_network_and_is_the_same_each_time(chain: xr.Dataset, pair
     assert html.count("addCylinder") == 3 + 1
 
 
+def test_view_of_an_electrolyte_has_the_edges_of_its_box(electrolyte: xr.Dataset) -> None:
+    pytest.importorskip("py3Dmol")
+    mapping = coarse_grain(electrolyte, 7)
+    html = render.view(electrolyte, mapping).data
+    assert html == render.view(electrolyte, mapping).data
+    assert html.count("addSphere") == len(mapping.bead) + mapping.n_beads
+    assert html.count("addCylinder") == len(electrolyte.bond) + len(mapping.bond) + 12
+    corner = round(float(electrolyte.box.values[0, 0]) / 2, 2)
+    assert html.count(f'"x": {corner}, "y": {corner}, "z": {corner}') == 3, "three edges meet in a corner"
+
+
 def test_a_mapping_of_another_system_is_refused(small: xr.Dataset, pairs: CoarseGraining, tmp_path: Path) -> None:
     pytest.importorskip("py3Dmol")
     with pytest.raises(MappingError, match="8, 3"):
-        render.chain_gif(small, pairs, tmp_path / "a.gif")
+        render.animation(small, pairs, tmp_path / "a.gif")
     assert not list(tmp_path.iterdir())
     with pytest.raises(MappingError, match="8, 3"):
         render.view(small, pairs)
