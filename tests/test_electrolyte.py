@@ -157,7 +157,8 @@ def test_every_bonded_term_of_the_topology_is_in_the_system() -> None:
 
 def test_charges_are_neutral_and_scaled_by_molecule() -> None:
     electrolyte = spec(charge_scale=0.7)
-    pairs = force(electrolyte.openmm_system(), openmm.NonbondedForce)
+    system = electrolyte.openmm_system()  # owns the force
+    pairs = force(system, openmm.NonbondedForce)
     n = len(electrolyte.topology()[0])
     charge = np.array([pairs.getParticleParameters(i)[0]._value for i in range(n)])
     molecule = trajectory.molecules_from_bonds(electrolyte.topology()[2], n)
@@ -169,7 +170,8 @@ def test_charges_are_neutral_and_scaled_by_molecule() -> None:
 
 def test_exceptions_are_none_up_to_angles_and_half_at_the_ends_of_torsions() -> None:
     electrolyte = spec()
-    pairs = force(electrolyte.openmm_system(), openmm.NonbondedForce)
+    system = electrolyte.openmm_system()  # owns the force
+    pairs = force(system, openmm.NonbondedForce)
     particle = [[x._value for x in pairs.getParticleParameters(i)] for i in range(pairs.getNumParticles())]
     terms = bonded(electrolyte)
     near = {frozenset((t[0], t[-1])) for n in (2, 3) for t in terms[n]}
