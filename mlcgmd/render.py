@@ -53,7 +53,7 @@ FRAME_TIME = 100
 CORNERS = np.array(list(product((0, 1), repeat=3)))
 EDGES = np.array([(i, j) for i, j in combinations(range(8), 2) if np.abs(CORNERS[i] - CORNERS[j]).sum() == 1])
 """(12, 2) pairs of corners of a box, corners numbered as in :func:`box_corners`."""
-COLOURS, GREYS = 128, 20
+COLOURS, GREYS = 128, 24
 """Size of the colour table of an animation, and how many of them are greys."""
 
 
@@ -269,7 +269,7 @@ def animation(fine: xr.Dataset, mapping: CoarseGraining, path: Path) -> Path:
     sample = Image.fromarray(np.concatenate([np.asarray(picture) for picture in pictures[:: max(1, len(pictures) // 4)]]))
     table = sample.quantize(COLOURS - GREYS, Image.Quantize.MAXCOVERAGE)
     colours = np.reshape(table.getpalette() or [], (-1, 3))[: COLOURS - GREYS]
-    colours[colours.min(axis=1) > 248] = 255  # Pillow looks colours up in steps of 4, so near-white is white
+    colours[np.ptp(colours, axis=1) < 16] = 255  # Pillow looks colours up in steps of 4: else white and greys may find a neighbour
     greys = np.repeat(np.linspace(0, 255, GREYS).round().astype(int), 3)
     table.putpalette([*colours.ravel().tolist(), *greys.tolist()])
     indexed = [picture.quantize(palette=table, dither=Image.Dither.NONE) for picture in pictures]
