@@ -18,10 +18,10 @@ import requests
 import xarray as xr
 
 from . import trajectory
-from .paths import DATA, atomic
+from .paths import DATA, SHIPPED, atomic
 from .readers import POLYMER_FILES
 from .systems.chain import ChainSpec, random_sequence, regular_sequence
-from .systems.electrolyte import SHIPPED, ContinuedSpec, ElectrolyteSpec
+from .systems.electrolyte import ContinuedSpec, ElectrolyteSpec
 from .systems.sample import Spec, sample_many
 
 REGISTRY = "registry.json"

@@ -14,7 +14,7 @@ import xarray as xr
 
 from mlcgmd import trajectory
 from mlcgmd.systems import sample as sampler
-from mlcgmd.systems.electrolyte import CLEARANCE, ELEMENTS, HYDROGEN_MASS, SHIPPED, ContinuedSpec, ElectrolyteSpec
+from mlcgmd.systems.electrolyte import CLEARANCE, ELEMENTS, HYDROGEN_MASS, ContinuedSpec, ElectrolyteSpec
 from mlcgmd.systems.sample import measure_speed, sample
 
 COULOMB = 138.935456

@@ -12,13 +12,13 @@ import pytest
 import xarray as xr
 
 from mlcgmd import mapping, readers_spe, trajectory
-from mlcgmd.paths import DATA
+from mlcgmd.paths import SHIPPED
 from mlcgmd.readers_spe import from_lammps, from_spe_folder, htpmd_groups
 from mlcgmd.systems.electrolyte import ELEMENTS
 from mlcgmd.trajectory import TrajectoryError
 from mlcgmd.transport import endpoint_diffusion
 
-SAMPLE = DATA / "spe_lammps_sample" / "9-0-246295613-0"
+SAMPLE = SHIPPED / "spe_lammps_sample" / "9-0-246295613-0"
 EDGE = 10.0
 """Edge of the periodic box of the made-up system, angstrom."""
 DUMP = "ITEM: ATOMS id mol type mass q x y z ix iy iz"

@@ -9,7 +9,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
-from pathlib import Path
 from typing import ClassVar
 
 import numpy as np
@@ -19,6 +18,7 @@ from openmm import app
 from scipy.spatial.transform import Rotation
 
 from .. import trajectory
+from ..paths import SHIPPED
 
 ANGSTROM = 0.1
 """nm"""
@@ -32,8 +32,6 @@ PACKED_VOLUME = 40.0
 """A^3 per atom of the box in which molecules are packed: a quarter of the liquid's density."""
 CLEARANCE = 1.7
 """A; atoms of two molecules start no closer."""
-SHIPPED = Path(__file__).resolve().parents[2] / "data"
-"""What the repository ships, also where :data:`mlcgmd.paths.ROOT` is another folder."""
 
 
 @dataclass(frozen=True)
