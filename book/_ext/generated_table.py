@@ -86,7 +86,13 @@ def bead_types(root: Path) -> Table:
     return ["bead type", "well depth (kT)", "units it occurs in"], rows
 
 
-TABLES: dict[str, Callable[[Path], Table]] = {"packages": packages, "notebooks": notebooks, "datasets": datasets, "electrolyte-datasets": electrolyte_datasets, "bead-types": bead_types}
+TABLES: dict[str, Callable[[Path], Table]] = {
+    "packages": packages,
+    "notebooks": notebooks,
+    "datasets": datasets,
+    "electrolyte-datasets": electrolyte_datasets,
+    "bead-types": bead_types,
+}
 
 
 class GeneratedTable(SphinxDirective):
