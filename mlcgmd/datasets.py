@@ -73,7 +73,7 @@ Composition = tuple[int, tuple[int, ...], float]
 
 @dataclass(frozen=True)
 class ElectrolyteSet:
-    """Which electrolytes a data set holds. Times in ps; the options are fields of :class:`ElectrolyteSpec`."""
+    """Which electrolytes a data set holds. Times in ps; the options are fields of :class:`.systems.electrolyte.ElectrolyteSpec`."""
 
     seed: int
     compositions: tuple[tuple[Composition, ...], tuple[Composition, ...], tuple[Composition, ...]]

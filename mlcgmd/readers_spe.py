@@ -60,7 +60,7 @@ def from_lammps(
     The dump needs the columns ``id``, ``type`` and ``xu yu zu`` or ``x y z ix iy iz``, in any order; particles are
     sorted by id. Masses, LAMMPS's molecule ids and bonds are those of the data file, elements those
     nearest to the masses, molecules the connected components of the bonds, the box that of each
-    frame. ``type_name`` starts with :data:`.electrolyte.ELEMENTS`. The LAMMPS type is kept as ``raw_type`` (N,).
+    frame. ``type_name`` starts with :data:`.systems.electrolyte.ELEMENTS`. The LAMMPS type is kept as ``raw_type`` (N,).
 
     Raises:
         FileNotFoundError: a file is not there.

@@ -23,6 +23,7 @@ from ..paths import SHIPPED
 ANGSTROM = 0.1
 """nm"""
 ELEMENTS = ["H", "Li", "C", "N", "O", "F", "S"]
+"""The particle types, in the order of their indices."""
 MASSES = [1.008, 6.941, 12.011, 14.0, 15.999, 18.998, 32.066]
 """of the elements, as in the force field; amu."""
 SPACERS = (2, 3, 4)
@@ -163,7 +164,7 @@ class ContinuedSpec(ElectrolyteSpec):
     """An electrolyte that goes on, with new velocities and in the same box, from an equilibrated one: no packing, no NPT."""
 
     origin: str = ""
-    """Trajectory under :data:`SHIPPED` of the same molecules, whose last frame is the start."""
+    """Trajectory under :data:`.paths.SHIPPED` of the same molecules, whose last frame is the start."""
 
     pressure = None
     relaxed = True

@@ -57,11 +57,11 @@ class Spec(Protocol):
     def type_name(self) -> list[str]: ...
     @property
     def pressure(self) -> float | None:
-        """of the equilibration, bar; None: the box, if there is one, stays that of :meth:`start`."""
+        """of the equilibration, bar; None: the box, if there is one, stays that of ``start``."""
 
     @property
     def relaxed(self) -> bool:
-        """Whether :meth:`start` comes from equilibrium: minimising it would take out the heat that it holds."""
+        """Whether ``start`` comes from equilibrium: minimising it would take out the heat that it holds."""
 
     @property
     def platform(self) -> str: ...
