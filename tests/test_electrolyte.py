@@ -13,6 +13,7 @@ import pytest
 import xarray as xr
 
 from mlcgmd import trajectory
+from mlcgmd.paths import SHIPPED
 from mlcgmd.systems import sample as sampler
 from mlcgmd.systems.electrolyte import CLEARANCE, ELEMENTS, HYDROGEN_MASS, ContinuedSpec, ElectrolyteSpec
 from mlcgmd.systems.sample import measure_speed, sample
