@@ -9,6 +9,7 @@ import os
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import h5py
@@ -17,6 +18,18 @@ import pytest
 import xarray as xr
 
 from mlcgmd import trajectory
+
+
+@pytest.fixture(scope="module")
+def one_core() -> Iterator[None]:
+    """Keep MD that runs in the process of the tests on one core: OpenMM hands work between two threads, which is slow across cores."""
+    if not hasattr(os, "sched_setaffinity"):
+        yield
+        return
+    before = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, {max(before)})
+    yield
+    os.sched_setaffinity(0, before)
 
 
 @pytest.fixture

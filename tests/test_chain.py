@@ -12,6 +12,8 @@ from mlcgmd import trajectory
 from mlcgmd.systems.chain import EPSILON, TYPE_NAME, ChainSpec, random_sequence, regular_sequence
 from mlcgmd.systems.sample import sample
 
+pytestmark = pytest.mark.usefixtures("one_core")
+
 
 def spec(sequence: str, **changes: float) -> ChainSpec:
     fields = {"seed": 5, "length": 10.0, "frame_interval": 1.0, "equilibration": 10.0} | changes

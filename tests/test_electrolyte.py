@@ -18,6 +18,8 @@ from mlcgmd.systems import sample as sampler
 from mlcgmd.systems.electrolyte import CLEARANCE, ELEMENTS, HYDROGEN_MASS, ContinuedSpec, ElectrolyteSpec
 from mlcgmd.systems.sample import measure_speed, sample
 
+pytestmark = pytest.mark.usefixtures("one_core")
+
 COULOMB = 138.935456
 """kJ/mol nm / e^2"""
 SPACERS = (2, 2, 3, 2, 4, 4, 3, 3)

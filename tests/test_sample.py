@@ -16,12 +16,15 @@ from mlcgmd.systems import sample as sampler
 from mlcgmd.systems.chain import ChainSpec
 from mlcgmd.systems.sample import sample, sample_many
 
+pytestmark = pytest.mark.usefixtures("one_core")
+
 SPEC = ChainSpec(name="test/chain", sequence="abcd", seed=5, length=40.0, frame_interval=1.0, equilibration=5.0)
 
 SCRIPT = """
 import sys
 from mlcgmd.systems import sample as sampler
 from mlcgmd.systems.chain import ChainSpec
+
 sampler.SEGMENT = 4
 sampler.sample(ChainSpec(**{fields!r}), sys.argv[1])
 """
