@@ -89,19 +89,26 @@ def topology(fine: xr.Dataset, mapping: CoarseGraining) -> Topology:
         hops = shortest_path(bonds, directed=False, unweighted=True)[i, j]
     component = mapping.first(component_of(fine))
     weight = np.bincount(component)[component] ** -0.5
-    candidate = torch.triu_indices(b, b, 1) if periodic and b <= DENSE else torch.empty(2, 0, dtype=torch.int64)
+    pair = torch.from_numpy(np.stack([i, j]).astype(np.int64))
+    candidate, known = _candidates(pair, b if periodic else 0)
     return Topology(
         particle_type=torch.from_numpy(fine.particle_type.values.astype(np.int64)),
         particle_bond=torch.from_numpy(fine.bond.values.astype(np.int64).T.copy()),
         bead=torch.from_numpy(mapping.bead.copy()),
         bead_mass=torch.from_numpy(mapping.mass.astype(np.float32)),
         weight=torch.from_numpy((weight / weight.mean()).astype(np.float32)),
-        pair=torch.from_numpy(np.stack([i, j]).astype(np.int64)),
+        pair=pair,
         pair_feature=torch.from_numpy(np.stack([hops == 1, 1 / hops], axis=1).astype(np.float32)),
         box=torch.from_numpy(fine.box.values[:1].astype(np.float32)) if periodic else torch.full((1, 3), torch.inf),
         candidate=candidate,
-        candidate_known=torch.isin(candidate[0] * b + candidate[1], torch.from_numpy(i * b + j)),
+        candidate_known=known,
     )
+
+
+def _candidates(pair: Tensor, b: int) -> tuple[Tensor, Tensor]:
+    """All pairs of ``b`` beads, none beyond :data:`DENSE`, and whether each is in ``pair`` too."""
+    candidate = torch.triu_indices(b, b, 1) if b <= DENSE else pair[:, :0]
+    return candidate, torch.isin(candidate[0] * b + candidate[1], pair[0] * b + pair[1])
 
 
 def _near(bonds: csr_array) -> csr_array:
@@ -182,9 +189,7 @@ def tile(system: Topology, n: int) -> Topology:
     if not torch.isfinite(system.box).all():
         raise ValueError("a system without a periodic box cannot be repeated")
     whole = join([system] * n**3)
-    b = len(whole.bead_mass)
-    candidate = torch.triu_indices(b, b, 1) if b <= DENSE else whole.candidate[:, :0]
-    known = torch.isin(candidate[0] * b + candidate[1], whole.pair[0] * b + whole.pair[1])
+    candidate, known = _candidates(whole.pair, len(whole.bead_mass))
     return replace(whole, box=n * system.box, candidate=candidate, candidate_known=known)
 
 
