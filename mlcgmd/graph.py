@@ -2,12 +2,12 @@
 
 Pairs are undirected (i < j): the networks keep one symmetric state per pair, which halves the cost
 of directed edges. Some are there always, along the bonds of a molecule: all of its pairs for a lone
-chain, whose graph never changes; those up to :data:`HOPS` bonds apart in a periodic box, where every
-step adds the pairs that are nearer than a radius (:func:`edges`).
+chain, whose graph never changes; those up to :data:`HOPS` bonds apart in a periodic box, where the
+pairs that are nearer than a radius at the time come after them (:func:`edges`).
 
 Positions are unwrapped. A pair along bonds has the plain displacement x_i - x_j, however large the
 molecule is beside the box; another pair has that of its nearest image, x_i - x_j - shift. The shift
-is a multiple of the box, found once per step, so that a pair cannot change its image within a step.
+is a multiple of the box, found with the pair.
 """
 
 from collections.abc import Sequence

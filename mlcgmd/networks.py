@@ -57,6 +57,50 @@ def gather(e: Float[Tensor, "E c"], pair: Int[Tensor, "2 E"], n: int) -> Float[T
     return e.new_zeros(n, e.shape[1]).index_add_(0, pair[0], e).index_add_(0, pair[1], e)
 
 
+class Directions(nn.Module):
+    """What a pair learns from the directions of the pairs around it, so that states can tell angles (as in Schuett et al. 2021).
+
+    V_i^c = sum_j sum_k a_ij^kc r_ij^k, with a linear in e_ij, over sqrt(1 + mean_c V_i^2);
+    e_ij <- e_ij + W [(V_i^c - V_j^c).r_ij^k, V_i^c.V_j^c].
+    """
+
+    channels = 8
+
+    def __init__(self, width: int, vectors: int) -> None:
+        super().__init__()
+        self.from_edge = nn.Linear(width, vectors * self.channels)
+        self.out = nn.Linear((vectors + 1) * self.channels, width)
+
+    def forward(
+        self, e: Float[Tensor, "E width"], pair: Int[Tensor, "2 E"], vector: Float[Tensor, "E k 3"], n: int
+    ) -> Float[Tensor, "E width"]:
+        """New pair states, of ``n`` nodes; ``vector`` are antisymmetric and of order one."""
+        k, c = vector.shape[1], self.channels
+        weighted = (self.from_edge(e).view(-1, k, c, 1) * vector[:, :, None]).sum(dim=1).flatten(1)
+        summed = weighted.new_zeros(n, 3 * c).index_add_(0, pair[0], weighted).index_add_(0, pair[1], weighted, alpha=-1)
+        # Products of states feed back into states: vectors stay bounded.
+        summed = summed * (1 + summed.square().mean(dim=1, keepdim=True)).rsqrt()
+        first, second = (summed.index_select(0, end).view(-1, 1, c, 3) for end in pair)
+        along = ((first - second) * vector[:, :, None]).sum(dim=3).flatten(1)
+        return e + self.out(torch.cat([along, (first * second).sum(dim=3).flatten(1)], dim=1))
+
+
+def pass_messages(
+    layers: nn.ModuleList,
+    directions: nn.ModuleList,
+    h: Float[Tensor, "n width"],
+    e: Float[Tensor, "E width"],
+    pair: Int[Tensor, "2 E"],
+    vector: Float[Tensor, "E k 3"],
+) -> tuple[Float[Tensor, "n width"], Float[Tensor, "E width"]]:
+    """All :class:`Interaction` layers in turn, with the :class:`Directions`, where there are any, between them."""
+    for k, layer in enumerate(layers):
+        if k and directions:
+            e = directions[k - 1](e, pair, vector, len(h))
+        h, e = layer(h, e, pair)
+    return h, e
+
+
 def invariants(vectors: Float[Tensor, "E k 3"]) -> Float[Tensor, "E features"]:
     """Scalars of k vectors per pair that are even under i <-> j: of each length r: r, r/(1+r), exp(-r^2/2);
     of each two vectors the bounded projection a.b / sqrt((1 + a^2)(1 + b^2))."""

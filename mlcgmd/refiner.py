@@ -15,8 +15,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from .graph import Batch
-from .networks import MLP, Interaction, VectorReadout, invariants, n_invariants, radial, unit
+from .graph import Batch, edges
+from .networks import MLP, Directions, Interaction, VectorReadout, invariants, n_invariants, pass_messages, radial, unit
 from .simulator import Prediction, SimulatorConfig
 
 Denoiser = Callable[[Float[Tensor, "n 3"], float], Float[Tensor, "n 3"]]
@@ -29,17 +29,19 @@ class Refiner(nn.Module):
     def __init__(self, config: SimulatorConfig, layers: int) -> None:
         super().__init__()
         width = config.width
-        self.pair_length = config.pair_length
+        self.pair_length, self.radius = config.pair_length, config.radius
         self.noise_in = MLP(5, width, width)
         self.node_in = MLP(width + 1, width, width)
         self.radial, self.reach = config.radial, config.reach
         self.pair_in = nn.Linear(n_invariants(3) + config.radial, width)
         self.layers = nn.ModuleList(Interaction(width) for _ in range(layers))
+        self.directions = nn.ModuleList(Directions(width, 3) for _ in range(layers - 1 if config.radial else 0))
         self.norm = nn.LayerNorm(width)
         self.out = VectorReadout(width, 3 + 2 * bool(config.radial), 1)
 
     def forward(
         self,
+        graph: Batch,
         position: Float[Tensor, "n 3"],
         prediction: Prediction,
         noisy: Float[Tensor, "n 3"],
@@ -53,7 +55,8 @@ class Refiner(nn.Module):
         c_in = (1 + sigma.square()).rsqrt()
         z = c_in * noisy
         mean, std = prediction.mean.detach(), prediction.std.detach()
-        links, scale = prediction.edges, 1 / self.pair_length
+        # Beads that meet within the step need not be near at time t: the pairs are those of the positions to expect from the noisy ones.
+        links, scale = edges(graph, mean + std * c_in * z, self.radius), 1 / self.pair_length
         i, j = links.pair
         # x(t), the noisy x(t+1) (scaled so that it stays finite for large sigma), and the noise itself.
         proposal = c_in * (mean + std * noisy) / self.pair_length
@@ -72,11 +75,14 @@ class Refiner(nn.Module):
         )
         h = self.node_in(torch.cat([prediction.node, z.norm(dim=1, keepdim=True)], dim=1)) + noise
         shells = radial(pair_vector[:, 1], self.radial, self.reach)
-        e = prediction.pair + self.pair_in(torch.cat([invariants(pair_vector), shells], dim=1))
-        for layer in self.layers:
-            h, e = layer(h, e, links.pair)
+        e = self.pair_in(torch.cat([invariants(pair_vector), shells], dim=1))
+        # Those along bonds come first at any time; of others no latent is known.
+        along = graph.pair.shape[1]
+        e = torch.cat([e[:along] + prediction.pair[:along], e[along:]])
+        direction = torch.cat([unit(pair_vector[:, :2]), pair_vector[:, 2:]], dim=1)
+        h, e = pass_messages(self.layers, self.directions, h, e, links.pair, direction)
         if self.radial:
-            pair_vector = torch.cat([pair_vector, unit(pair_vector[:, :2])], dim=1)
+            pair_vector = torch.cat([pair_vector, direction[:, :2]], dim=1)
         raw = self.out(self.norm(h), e, links.pair, pair_vector, z[:, None])
         return c_in.square() * noisy + sigma * c_in * raw
 
@@ -92,7 +98,7 @@ class Refiner(nn.Module):
         log_sigma = -0.4 + 1.2 * torch.randn(graph.n_graphs, 1, generator=generator).to(device)
         sigma = log_sigma.exp().index_select(0, graph.node_graph)
         noise = torch.randn(u.shape, generator=generator).to(device)
-        error = self(position, prediction, u + sigma * noise, sigma) - u
+        error = self(graph, position, prediction, u + sigma * noise, sigma) - u
         return ((1 + sigma.square()) / sigma.square() * error.square()).sum(dim=1)
 
 

@@ -22,10 +22,10 @@ from torch import Tensor
 from torch_geometric.utils import scatter
 from tqdm import tqdm
 
+from .checkpoint import Model
 from .graph import Batch, batch
 from .paths import atomic
 from .refiner import Sampler
-from .train import Model
 from .trajectory import TrajectoryError
 from .windows import CoarseSystem
 
@@ -96,7 +96,7 @@ class Stepper:
         prediction = self.model.simulator(self.graph, history, self.embedding)
 
         def denoise(u: Tensor, sigma: float) -> Tensor:
-            return self.model.refiner(history[-1], prediction, u, torch.full_like(prediction.std, sigma))
+            return self.model.refiner(self.graph, history[-1], prediction, u, torch.full_like(prediction.std, sigma))
 
         u = self.sampler(denoise, (history.shape[1], 3), generator, history.device)
         moved = prediction.mean + prediction.std * u

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torch_geometric.utils import scatter
 
 from .graph import Batch, Edges, Topology, edges
-from .networks import MLP, Interaction, VectorReadout, invariants, n_invariants, radial, unit
+from .networks import MLP, Directions, Interaction, VectorReadout, invariants, n_invariants, pass_messages, radial, unit
 
 
 @dataclass(frozen=True)
@@ -32,7 +32,7 @@ class SimulatorConfig:
     """In a periodic box, beads nearer than this see each other."""
     radial: int = 0
     """Number of Gaussians that describe the distance of a pair, besides smooth functions of it; they reach to the radius.
-    Where there are any, directions of pairs enter the readout too: what the cores of a liquid need."""
+    Where there are any, directions of pairs enter too, the states (:class:`.networks.Directions`) and the readout: what a liquid needs."""
     fixed_centre: bool = False
     """Momentum policy: whether the centre of mass of each copy stays where it is, as in MD of zero total momentum."""
     width: int = 64
@@ -109,6 +109,7 @@ class Simulator(nn.Module):
         self.node_in = MLP(width + past, width, width)
         self.pair_in = MLP(n_invariants(1 + past) + config.radial + 2, width, width)
         self.layers = nn.ModuleList(Interaction(width) for _ in range(config.layers))
+        self.directions = nn.ModuleList(Directions(width, 1 + past) for _ in range(config.layers - 1 if config.radial else 0))
         self.norm = nn.LayerNorm(width)
         self.displacement = VectorReadout(width, 1 + past + bool(config.radial), past)
         self.scalars = MLP(width, width, 2)
@@ -133,11 +134,11 @@ class Simulator(nn.Module):
         h = self.node_in(torch.cat([embedding.index_select(0, graph.node_source), speed], dim=1))
         shells = radial(pair_vector[:, 0], c.radial, c.reach)
         e = self.pair_in(torch.cat([invariants(pair_vector), shells, links.feature], dim=1))
-        for layer in self.layers:
-            h, e = layer(h, e, links.pair)
+        direction = torch.cat([unit(pair_vector[:, :1]), pair_vector[:, 1:]], dim=1)
+        h, e = pass_messages(self.layers, self.directions, h, e, links.pair, direction)
         h = self.norm(h)
         if c.radial:
-            pair_vector = torch.cat([pair_vector, unit(pair_vector[:, :1])], dim=1)
+            pair_vector = torch.cat([pair_vector, direction[:, :1]], dim=1)
         displacement = self.displacement(h, e, links.pair, pair_vector, moves)
         raw = self.scalars(h)
         return Prediction(

@@ -1,4 +1,4 @@
-"""Training: loss, Lightning module, EMA, checkpoints, resume, command line.
+"""Training: loss, Lightning module, EMA, resume, command line.
 
 ``python -m mlcgmd.train run.yaml`` runs :func:`train` with the fields of :class:`TrainConfig`; under
 ``torchrun`` the same file trains on many GPUs or nodes (DDP).
@@ -19,92 +19,17 @@ import pandas as pd
 import pytorch_lightning as lightning
 import torch
 import yaml
-from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
-from torch import Tensor, nn
+from torch import Tensor
 
-from . import datasets
-from .paths import atomic
-from .refiner import Refiner
-from .simulator import Simulator, SimulatorConfig
+from . import checkpoint, datasets
+from .checkpoint import Model
+from .simulator import SimulatorConfig
 from .windows import CoarseSystem, Windows, prepare
 
-CHECKPOINT_VERSION = 1
 LAST, CURVES = "last.ckpt", "curves.jsonl"
 """In the folder of a run: the state to resume from, and one row of losses every ``save_every`` steps."""
 FIRST_RANK = os.environ.get("RANK", "0") == "0"
 """Whether this process writes files (under torchrun one of several does)."""
-
-
-class CheckpointError(ValueError):
-    """A checkpoint that cannot be loaded."""
-
-
-class Model(nn.Module):
-    """A simulator and its refiner."""
-
-    def __init__(self, config: SimulatorConfig, refiner_layers: int) -> None:
-        super().__init__()
-        self.config = config
-        self.refiner_layers = refiner_layers
-        self.simulator = Simulator(config)
-        self.refiner = Refiner(config, refiner_layers)
-
-    @property
-    def n_parameters(self) -> int:
-        """Number of trained numbers."""
-        return sum(p.numel() for p in self.parameters())
-
-
-def save_model(model: Model, path: Path | str, training: dict[str, Any] | None = None) -> Path:
-    """Write ``path`` (safetensors) with its config, format version and a record of the training in the header; no pickle."""
-    path = Path(path)
-    header = {
-        "version": CHECKPOINT_VERSION,
-        "simulator": dataclasses.asdict(model.config),
-        "refiner_layers": model.refiner_layers,
-        "training": training or {},
-    }
-    with atomic(path) as temporary:
-        save_file(
-            {k: v.contiguous().cpu() for k, v in model.state_dict().items()}, temporary, {"mlcgmd": json.dumps(header, sort_keys=True)}
-        )
-    with atomic(path.with_suffix(".json")) as temporary:
-        temporary.write_text(json.dumps(header, indent=1, sort_keys=True) + "\n")
-    return path
-
-
-def recorded(path: Path | str) -> dict[str, Any]:
-    """What :func:`save_model` was told of the training."""
-    return json.loads(Path(path).with_suffix(".json").read_text())["training"]
-
-
-def load_model(path: Path | str, device: str = "cpu") -> Model:
-    """A model that :func:`save_model` wrote, in evaluation mode.
-
-    Raises:
-        FileNotFoundError: no such file.
-        CheckpointError: truncated or corrupted file, another format version, or weights that do not fit the config.
-    """
-    path = Path(path)
-    if not path.exists():
-        raise FileNotFoundError(f"there is no model {path}; train one with notebook 03 or python -m mlcgmd.train")
-    try:
-        weights = load_file(path, device=device)
-        header = json.loads(path.with_suffix(".json").read_text())
-    except (SafetensorError, OSError, json.JSONDecodeError) as error:
-        raise CheckpointError(
-            f"{path} (with its .json) is truncated, corrupted or incomplete: {error}; restore it or train again"
-        ) from error
-    if header.get("version") != CHECKPOINT_VERSION:
-        raise CheckpointError(f"{path} has checkpoint format {header.get('version')}, this library reads {CHECKPOINT_VERSION}")
-    config = header["simulator"] | {"type_name": tuple(header["simulator"]["type_name"])}
-    model = Model(SimulatorConfig(**config), header["refiner_layers"]).to(device)
-    try:
-        model.load_state_dict(weights)
-    except RuntimeError as error:
-        raise CheckpointError(f"{path}: the weights do not fit the config beside them: {error}") from error
-    return model.eval()
 
 
 @dataclass(frozen=True)
@@ -214,9 +139,9 @@ class Training(lightning.LightningModule):
         if self.trainer.is_global_zero:
             os.replace(temporary, self.folder / LAST)
 
-    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+    def on_load_checkpoint(self, state: dict[str, Any]) -> None:
         """Continue the means of the curves where they were cut."""
-        self.last_row = checkpoint["global_step"]
+        self.last_row = state["global_step"]
 
     @torch.no_grad()
     def validate_now(self, batches: int = 4) -> dict[str, float]:
@@ -334,7 +259,7 @@ def main(arguments: list[str]) -> None:
     systems, validation = ([prepare(t, level) for t in datasets.load(dataset, split)] for split in ("train", "validation"))
     model, curves = train(systems, validation, TrainConfig(**options), folder)
     if FIRST_RANK:
-        save_model(model, path, {"dataset": dataset, "minutes": round(minutes(curves), 1)} | options)
+        checkpoint.save(model, path, {"dataset": dataset, "minutes": round(minutes(curves), 1)} | options)
 
 
 if __name__ == "__main__":

@@ -112,8 +112,9 @@ def predicted(model, systems, history, noisy):
     fine = replace(
         batch.fine, bead_mass=batch.fine.bead_mass.double(), pair_feature=batch.fine.pair_feature.double(), box=batch.fine.box.double()
     )
-    prediction = model.simulator(replace(batch, fine=fine), history)
-    return prediction, model.refiner(history[-1], prediction, noisy, torch.full_like(prediction.std, 0.7))
+    batch = replace(batch, fine=fine)
+    prediction = model.simulator(batch, history)
+    return prediction, model.refiner(batch, history[-1], prediction, noisy, torch.full_like(prediction.std, 0.7))
 
 
 def test_a_model_does_not_see_which_box_a_molecule_is_in(model):
@@ -142,6 +143,31 @@ def test_a_model_feels_neighbours_across_the_boundary(model):
     open_box = replace(s.topology, box=s.topology.box * 3)
     b, _ = predicted(model, [replace(s, topology=open_box)], history, noisy)
     assert (a.mean - b.mean).abs().max() > 1e-4
+
+
+def test_the_refiner_sees_beads_that_meet_within_the_step(model):
+    """Which are near is told by the noisy positions, not by those at time t."""
+    systems, model = model
+    s = systems[0]
+    history = s.position[:2].double()
+    links = graph.edges(graph.batch([s.topology], 1), history[-1].float(), RADIUS)
+    near = {tuple(pair) for pair in links.pair.T.tolist()}
+    a, b = next((a, b) for b in np.flatnonzero(s.component == 2) for a in range(b) if (a, b) not in near)
+    zero = torch.zeros_like(history[0])
+    prediction, _ = predicted(model, [s], history, zero)
+    meeting = zero.clone()
+    # In the nearest image, 2 A apart.
+    gap = prediction.mean[b] - prediction.mean[a]
+    gap = gap - graph.image_shift(gap, s.box.double()) + 2.0 / 3**0.5
+    meeting[a] = gap * (1 + 0.7**2) / prediction.std[a]
+
+    def felt(noisy):
+        """How much a sees of a small move of b."""
+        moved = noisy.clone()
+        moved[b, 0] += 0.1
+        return float((predicted(model, [s], history, moved)[1][a] - predicted(model, [s], history, noisy)[1][a]).norm().detach())
+
+    assert felt(meeting) > 10 * felt(zero)
 
 
 def test_order_of_boxes_does_not_matter(model):

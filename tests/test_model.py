@@ -10,7 +10,7 @@ from toys import toy_systems
 
 from mlcgmd import refiner as refine
 from mlcgmd.graph import batch
-from mlcgmd.networks import Interaction, radial, unit
+from mlcgmd.networks import Directions, Interaction, radial, unit
 from mlcgmd.train import TrainConfig, build_model
 from mlcgmd.windows import Windows
 
@@ -43,7 +43,7 @@ def case(request):
 def denoised(model, graph, history, noisy):
     prediction = model.simulator(graph, history)
     sigma = torch.full_like(prediction.std, 0.7)
-    return prediction, model.refiner(history[-1], prediction, noisy, sigma)
+    return prediction, model.refiner(graph, history[-1], prediction, noisy, sigma)
 
 
 @pytest.mark.parametrize("kind", ["rotation", "reflection"])
@@ -206,7 +206,7 @@ def test_preconditioned_denoiser_is_optimal_for_a_unit_gaussian_when_the_network
     prediction = model.simulator(graph, x[:-1])
     noisy = torch.randn(x.shape[1:], generator=torch.Generator().manual_seed(0))
     sigma = torch.full_like(prediction.std, 0.5)
-    torch.testing.assert_close(model.refiner(x[-2], prediction, noisy, sigma), noisy / 1.25)
+    torch.testing.assert_close(model.refiner(graph, x[-2], prediction, noisy, sigma), noisy / 1.25)
 
 
 def test_same_seed_same_sample():
@@ -236,3 +236,18 @@ def test_gaussians_of_distance_tell_shells_apart():
     near, far = radial(torch.tensor([[2.0, 0, 0], [2.5, 0, 0]]), 16, 7.5)
     assert float((near - far).norm()) > 0.5
     assert radial(torch.ones(4, 3), 0, 1.0).shape == (4, 0)
+
+
+def test_a_pair_learns_the_angles_to_the_pairs_around_it():
+    """Three bonds of one bead: turning the third changes what the first knows, though no length changes; swapping ends does not."""
+    torch.manual_seed(0)
+    layer = Directions(16, 1)
+    pair, e = torch.tensor([[0, 0, 0], [1, 2, 3]]), torch.randn(3, 16)
+
+    def state(third, pair=pair, sign=1.0):
+        bonds = torch.tensor([[1.0, 0.0, 0.0], [0.0, 1.0, 0.0], third])
+        return layer(e, pair, sign * bonds[:, None], 4)
+
+    up, tilted = state([0.0, 0.0, 1.0]), state([0.6, 0.0, 0.8])
+    assert (up[0] - tilted[0]).abs().max() > 1e-3
+    torch.testing.assert_close(state([0.0, 0.0, 1.0], pair.flip(0), -1.0), up)

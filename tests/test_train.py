@@ -9,7 +9,7 @@ import torch
 import yaml
 from toys import toy_systems
 
-from mlcgmd import datasets
+from mlcgmd import checkpoint, datasets
 from mlcgmd import train as training
 from mlcgmd.paths import SHIPPED
 from mlcgmd.readers_spe import from_lammps
@@ -119,12 +119,12 @@ def test_refuses_systems_of_different_levels(systems):
 @pytest.fixture
 def saved(systems, tmp_path):
     model = training.build_model(Windows(systems, 10, 2), CONFIG)
-    return model, training.save_model(model, tmp_path / "model.safetensors", {"seed": 0})
+    return model, checkpoint.save(model, tmp_path / "model.safetensors", {"seed": 0})
 
 
 def test_checkpoint_round_trip(saved):
     model, path = saved
-    again = training.load_model(path)
+    again = checkpoint.load(path)
     assert again.config == model.config
     assert torch.equal(weights(again), weights(model))
 
@@ -148,13 +148,13 @@ def test_damaged_checkpoints_are_refused(saved, damage):
         content["simulator"]["width"] = 24
         header.write_text(json.dumps(content))
         match = "do not fit the config"
-    with pytest.raises(training.CheckpointError, match=match):
-        training.load_model(path)
+    with pytest.raises(checkpoint.CheckpointError, match=match):
+        checkpoint.load(path)
 
 
 def test_missing_checkpoint(tmp_path):
     with pytest.raises(FileNotFoundError, match="train one"):
-        training.load_model(tmp_path / "none.safetensors")
+        checkpoint.load(tmp_path / "none.safetensors")
 
 
 def test_two_processes_train_one_model(tmp_path):
@@ -165,12 +165,12 @@ def test_two_processes_train_one_model(tmp_path):
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node=2", "-m", "mlcgmd.train", "run.yaml"]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=120)
     assert done.returncode == 0, done.stderr[-2000:]
-    assert training.load_model(tmp_path / "model.safetensors").config.time_step == 20
+    assert checkpoint.load(tmp_path / "model.safetensors").config.time_step == 20
     two = torch.load(tmp_path / "run" / "last.ckpt", weights_only=True)
     assert two["global_step"] == 4
     systems = [prepare(t, 8) for t in datasets.load("chain-smoke", "train")]
     one, _ = training.train(systems, [], replace(CONFIG, time_step=20, steps=4, history=1, save_every=2), tmp_path / "one", progress=False)
-    assert not torch.equal(weights(one), weights(training.load_model(tmp_path / "model.safetensors")))
+    assert not torch.equal(weights(one), weights(checkpoint.load(tmp_path / "model.safetensors")))
 
 
 def test_a_published_electrolyte_goes_through_windows_and_one_training_step(tmp_path):

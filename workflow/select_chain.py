@@ -9,7 +9,7 @@ from pathlib import Path
 import pandas as pd
 import torch
 
-from mlcgmd import datasets, evaluation, rollout, train, windows
+from mlcgmd import checkpoint, datasets, evaluation, rollout, train, windows
 from mlcgmd.paths import DATA, MODELS, RUNS, atomic
 from mlcgmd.refiner import Gaussian, Langevin, Multistep, Sampler
 
@@ -35,7 +35,9 @@ SAMPLERS: list[Sampler] = [
 ]
 
 
-def score(model: train.Model, systems: list[windows.CoarseSystem], sampler: Sampler, folder: Path, length: float) -> dict[str, float | str]:
+def score(
+    model: checkpoint.Model, systems: list[windows.CoarseSystem], sampler: Sampler, folder: Path, length: float
+) -> dict[str, float | str]:
     """Summary of a simulation of the validation chains."""
     step = model.config.time_step
     path = folder / "simulation.nc"
@@ -56,7 +58,7 @@ def main() -> None:
     training, validation = ([windows.prepare(t, LEVEL) for t in datasets.load(DATASET, split)] for split in ("train", "validation"))
     rows: list[dict] = []
 
-    def add(name: str, model: train.Model, sampler: Sampler, length: float = LENGTH) -> None:
+    def add(name: str, model: checkpoint.Model, sampler: Sampler, length: float = LENGTH) -> None:
         rows.append({"model": name} | score(model, validation, sampler, RUNS / "selection", length))
         print(rows[-1], flush=True)
         with atomic(DATA / "selection_chain.csv") as temporary:
@@ -67,7 +69,7 @@ def main() -> None:
         model, _ = train.train(training, validation, config, folder, progress=False)
         add(name, model, Multistep())
     for sampler in SAMPLERS:
-        add("headline", train.load_model(HEADLINE), sampler, LENGTH if sampler.evaluations < 50 else LENGTH / 10)
+        add("headline", checkpoint.load(HEADLINE), sampler, LENGTH if sampler.evaluations < 50 else LENGTH / 10)
     datasets.register([DATA / "selection_chain.csv"], command="python workflow/select_chain.py")
 
 
