@@ -117,7 +117,7 @@ def from_polymer_folder(
             :func:`.trajectory.validate` refuses.
     """
     path = Path(path)
-    data = {key: _read_h5(path / name, key) for key, name in POLYMER_FILES.items()}
+    data = _read_folder(path, POLYMER_FILES)
 
     def refuse(key: str, what: str) -> None:
         raise TrajectoryError(f"{path / POLYMER_FILES[key]}, key {key!r}: {what}")
@@ -231,9 +231,15 @@ def _label(source: Any) -> str | list[str]:
     return Path(source).name if isinstance(source, str | PathLike) else [Path(path).name for path in source]
 
 
+def _read_folder(folder: Path, files: dict[str, str]) -> dict[str, np.ndarray]:
+    """The published layout: of each file, key -> name, the data set of that key."""
+    for name in files.values():
+        if not (folder / name).exists():
+            raise FileNotFoundError(f"{folder / name} is not there; this folder should hold {sorted(files.values())}")
+    return {key: _read_h5(folder / name, key) for key, name in files.items()}
+
+
 def _read_h5(path: Path, key: str) -> np.ndarray:
-    if not path.exists():
-        raise FileNotFoundError(f"{path} is not there; a polymer's folder holds {sorted(POLYMER_FILES.values())}")
     try:
         with h5py.File(path, "r") as handle:
             if key not in handle:

@@ -111,10 +111,7 @@ def from_spe_folder(folder: str | PathLike[str], *, frame_interval: float = 2.0)
             :func:`.trajectory.validate` refuses.
     """
     folder = Path(folder)
-    for name in SPE_FILES.values():
-        if not (folder / name).exists():
-            raise FileNotFoundError(f"{folder / name} is not there; a system's folder holds {sorted(SPE_FILES.values())}")
-    content = {key: readers._read_h5(folder / name, key) for key, name in SPE_FILES.items()}
+    content = readers._read_folder(folder, SPE_FILES)
 
     def refuse(key: str, what: str) -> NoReturn:
         raise TrajectoryError(f"{folder / SPE_FILES[key]}, key {key!r}: {what}")

@@ -359,5 +359,5 @@ def test_spe_folder_frame_interval_and_files(spe_folder: Path) -> None:
     with pytest.raises(TrajectoryError, match=re.escape(f"{path} is truncated or not an HDF5 file")):
         from_spe_folder(spe_folder)
     path.unlink()
-    with pytest.raises(FileNotFoundError, match=re.escape(f"{path} is not there; a system's folder holds")):
+    with pytest.raises(FileNotFoundError, match=re.escape(f"{path} is not there; this folder should hold")):
         from_spe_folder(spe_folder)
