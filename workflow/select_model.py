@@ -5,7 +5,7 @@ headline model, all on the validation systems, and writes data/selection_chain.c
 """
 
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pandas as pd
@@ -52,9 +52,25 @@ class Choice:
 
 CHAIN, LIQUID = 1500, 1000
 """Optimiser steps of the small models."""
-_liquid = train.TrainConfig(
-    time_step=20, steps=LIQUID, history=2, radius=7.5, radial=16, history_noise=(0.01, 0.15), systems_per_batch=4, windows_per_system=4
-)
+_REVERSE = Multistep(evaluations=12, sigma_max=8.0, stochasticity=1.0)
+
+
+def _liquid(
+    time_step: float = 20, history: int = 2, radius: float = 7.5, history_noise: tuple[float, float] = (0.01, 1.0)
+) -> train.TrainConfig:
+    """A small model of the electrolyte."""
+    return train.TrainConfig(
+        time_step=time_step,
+        steps=LIQUID,
+        history=history,
+        radius=radius,
+        radial=16,
+        history_noise=history_noise,
+        systems_per_batch=4,
+        windows_per_system=4,
+    )
+
+
 CHOICES = {
     "chain": Choice(
         "chain-laptop",
@@ -79,6 +95,29 @@ CHOICES = {
             *(Multistep(sigma_min=s) for s in (0.02, 0.15)),
             *(Multistep(sigma_max=s) for s in (2.5, 7.0)),
             *(Multistep(evaluations=n, stochasticity=1.0) for n in (6, 8)),
+            Langevin(),
+        ],
+    ),
+    "spe": Choice(
+        "spe-laptop",
+        level=7,
+        length=4000,
+        replicas=4,
+        candidates={
+            f"time step 20, history 2, {LIQUID} steps": _liquid(),
+            f"time step 20, history 1, {LIQUID} steps": _liquid(history=1),
+            f"time step 20, history 3, {LIQUID} steps": _liquid(history=3),
+            f"time step 40, history 2, {LIQUID} steps": _liquid(time_step=40),
+            f"time step 20, history 2, radius 6, {LIQUID} steps": _liquid(radius=6.0),
+            f"time step 20, history 2, little noise on the history, {LIQUID} steps": _liquid(history_noise=(0.01, 0.15)),
+        },
+        sampler=_REVERSE,
+        samplers=[
+            Gaussian(),
+            _REVERSE,
+            replace(_REVERSE, stochasticity=0.0),
+            *(replace(_REVERSE, evaluations=n) for n in (8, 20)),
+            *(replace(_REVERSE, sigma_max=s) for s in (4.0, 16.0)),
             Langevin(),
         ],
     ),
