@@ -80,6 +80,8 @@ def load(path: Path | str, device: str = "cpu") -> Model:
     if header.get("version") != VERSION:
         raise CheckpointError(f"{path} has checkpoint format {header.get('version')}, this library reads {VERSION}")
     config = header["simulator"] | {"type_name": tuple(header["simulator"]["type_name"])}
+    if config.get("core"):
+        config["core"] = tuple(map(tuple, config["core"]))
     model = Model(SimulatorConfig(**config), header["refiner_layers"]).to(device)
     try:
         model.load_state_dict(weights)

@@ -49,6 +49,7 @@ class Topology(_Movable):
         particle_bond: bonds of the fine graph, one column per bond.
         bead: bead of each particle.
         bead_mass: in the trajectory's mass unit.
+        component: of each bead, index into :data:`.trajectory.COMPONENTS`.
         weight: of each bead in a training loss, proportional to 1 / sqrt(beads of its component), with mean 1 in each
             system: a box has few ions, and they are what is asked for.
         pair: beads i < j of each pair along bonds.
@@ -62,6 +63,7 @@ class Topology(_Movable):
     particle_bond: Int[Tensor, "2 n_bonds"]
     bead: Int[Tensor, " N"]
     bead_mass: Float[Tensor, " B"]
+    component: Int[Tensor, " B"]
     weight: Float[Tensor, " B"]
     pair: Int[Tensor, "2 P"]
     pair_feature: Float[Tensor, "P 2"]
@@ -96,6 +98,7 @@ def topology(fine: xr.Dataset, mapping: CoarseGraining) -> Topology:
         particle_bond=torch.from_numpy(fine.bond.values.astype(np.int64).T.copy()),
         bead=torch.from_numpy(mapping.bead.copy()),
         bead_mass=torch.from_numpy(mapping.mass.astype(np.float32)),
+        component=torch.from_numpy(component.astype(np.int64)),
         weight=torch.from_numpy((weight / weight.mean()).astype(np.float32)),
         pair=pair,
         pair_feature=torch.from_numpy(np.stack([hops == 1, 1 / hops], axis=1).astype(np.float32)),
@@ -171,6 +174,7 @@ def join(systems: Sequence[Topology]) -> Topology:
         particle_bond=torch.cat([s.particle_bond + int(o) for s, o in zip(systems, particles, strict=False)], dim=1),
         bead=torch.cat([s.bead + int(o) for s, o in zip(systems, beads, strict=False)]),
         bead_mass=torch.cat([s.bead_mass for s in systems]),
+        component=torch.cat([s.component for s in systems]),
         weight=torch.cat([s.weight for s in systems]),
         pair=torch.cat([s.pair + int(o) for s, o in zip(systems, beads, strict=False)], dim=1),
         pair_feature=torch.cat([s.pair_feature for s in systems]),
@@ -276,6 +280,23 @@ def edges(graph: Batch, position: Float[Tensor, "n 3"], radius: float | None) ->
         shifts.append(shift)
     pair = torch.cat(pairs, dim=1)
     return Edges(pair, torch.cat([feature, feature.new_zeros(pair.shape[1] - len(feature), 2)]), torch.cat(shifts))
+
+
+def part(graph: Batch, position: Float[Tensor, "n 3"], core: Float[Tensor, "C C"]) -> Float[Tensor, "n 3"]:
+    """Positions in a periodic box, beads not along bonds moved apart, half each, to the distance ``core`` of their components.
+
+    One pass: with a third bead between them two may stay a little nearer.
+    """
+    links = edges(graph, position, float(core.max()))
+    along = graph.pair.shape[1]
+    i, j = links.pair[:, along:]
+    vector = links.displacement(position)[along:]
+    distance = vector.norm(dim=1)
+    component = graph.fine.component.index_select(0, graph.node_source)
+    overlap = core[component[i], component[j]] - distance
+    near = torch.nonzero(overlap > 0).flatten()
+    move = vector[near] * (0.5 * overlap[near] / distance[near].clamp(min=1e-3))[:, None]
+    return position.index_add(0, i[near], move).index_add(0, j[near], move, alpha=-1)
 
 
 def _dense(graph: Batch, position: Tensor, box: Tensor, radius: float) -> tuple[Tensor, Tensor]:

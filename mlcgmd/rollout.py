@@ -23,7 +23,7 @@ from torch_geometric.utils import scatter
 from tqdm import tqdm
 
 from .checkpoint import Model
-from .graph import Batch, batch
+from .graph import Batch, batch, part
 from .paths import atomic
 from .refiner import Sampler
 from .trajectory import TrajectoryError
@@ -89,6 +89,7 @@ class Stepper:
     def __init__(self, model: Model, graph: Batch, sampler: Sampler) -> None:
         self.model, self.graph, self.sampler = model, graph, sampler
         self.embedding = model.simulator.embedding(graph.fine)
+        self.core = None if model.config.core is None else torch.tensor(model.config.core, device=graph.node_source.device)
         self.mass = graph.fine.bead_mass.index_select(0, graph.node_source)[:, None]
 
     def __call__(self, history: Float[Tensor, "K n 3"], generator: torch.Generator) -> tuple[Float[Tensor, "n 3"], Float[Tensor, " n"]]:
@@ -96,7 +97,10 @@ class Stepper:
         prediction = self.model.simulator(self.graph, history, self.embedding)
 
         def denoise(u: Tensor, sigma: float) -> Tensor:
-            return self.model.refiner(self.graph, history[-1], prediction, u, torch.full_like(prediction.std, sigma))
+            u = self.model.refiner(self.graph, history[-1], prediction, u, torch.full_like(prediction.std, sigma))
+            if self.core is None:
+                return u
+            return (part(self.graph, prediction.mean + prediction.std * u, self.core) - prediction.mean) / prediction.std
 
         u = self.sampler(denoise, (history.shape[1], 3), generator, history.device)
         moved = prediction.mean + prediction.std * u

@@ -35,6 +35,9 @@ class SimulatorConfig:
     Where there are any, directions of pairs enter too, the states (:class:`.networks.Directions`) and the readout: what a liquid needs."""
     fixed_centre: bool = False
     """Momentum policy: whether the centre of mass of each copy stays where it is, as in MD of zero total momentum."""
+    core: tuple[tuple[float, ...], ...] | None = None
+    """Smallest distance of beads of each two components, not along bonds, in the training set: nothing is known of nearer ones,
+    which are moved apart. None: there is no box."""
     width: int = 64
     layers: int = 4
     embedding_layers: int = 3

@@ -109,6 +109,10 @@ def tile(system: CoarseSystem, n: int) -> CoarseSystem:
     )
 
 
+CORE = 6.0
+"""Angstrom: cores are looked for up to this distance."""
+
+
 class Windows:
     """Windows of ``history`` + 1 positions, ``time_step`` apart.
 
@@ -153,6 +157,24 @@ class Windows:
         """Root mean square of a displacement component over one step."""
         squares = [(s.position[k:] - s.position[:-k]).square().mean() for s, k in zip(self.systems, self.strides, strict=True)]
         return float(torch.stack(squares).mean().sqrt())
+
+    def core(self) -> tuple[tuple[float, ...], ...] | None:
+        """Smallest distance of two beads not along bonds, of each two components; None unless the systems are in boxes.
+
+        Two components that never come within :data:`CORE` have that.
+        """
+        if any(s.box is None for s in self.systems):
+            return None
+        n = len(trajectory.COMPONENTS)
+        smallest = torch.full((n, n), CORE)
+        for s in self.systems:
+            single = batch([s.topology], 1)
+            along = single.pair.shape[1]
+            for x in s.position:
+                links = graph.edges(single, x, CORE)
+                i, j = s.topology.component[links.pair[:, along:]]
+                smallest.view(-1).scatter_reduce_(0, i * n + j, links.displacement(x)[along:].norm(dim=1), "amin")
+        return tuple(map(tuple, torch.minimum(smallest, smallest.T).tolist()))
 
     def pair_length(self) -> float:
         """Root mean square length of a CG bond."""

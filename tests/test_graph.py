@@ -170,6 +170,26 @@ def test_the_refiner_sees_beads_that_meet_within_the_step(model):
     assert felt(meeting) > 10 * felt(zero)
 
 
+def test_beads_nearer_than_ever_seen_are_parted(model):
+    """Across the boundary too; beads along bonds and those far enough stay."""
+    systems, _ = model
+    s = systems[0]
+    batch = graph.batch([s.topology], 1)
+    core = torch.tensor(Windows(systems, 4, 2).core())
+    assert (core == core.T).all() and (core > 0).all()
+    x = s.position[0].clone()
+    torch.testing.assert_close(graph.part(batch, x, core), x, rtol=0, atol=1e-5)
+    a, b = np.flatnonzero(s.component == 2)[:2]
+    x[b] = x[a] + torch.tensor([0.5, 0.0, 0.0]) + s.box * torch.tensor([1.0, 0.0, -2.0])
+    parted = graph.part(batch, x, torch.where(core == core[2, 2], core, 0.1))
+    gap = parted[a] - parted[b]
+    gap = gap - graph.image_shift(gap, s.box)
+    assert float(gap.norm()) == pytest.approx(float(core[2, 2]), rel=1e-5)
+    torch.testing.assert_close(parted[a] + parted[b], x[a] + x[b])
+    others = np.setdiff1d(np.arange(len(x)), [a, b])
+    assert torch.equal(parted[others], x[others])
+
+
 def test_order_of_boxes_does_not_matter(model):
     systems, model = model
     history = [s.position[:2].double() for s in systems]
