@@ -181,7 +181,7 @@ def build_model(training: Windows, config: TrainConfig) -> Model:
             radius=config.radius,
             radial=config.radial,
             fixed_centre=first.box is not None,
-            core=training.core(),
+            core=training.core(config.radius),
             width=config.width,
             layers=config.layers,
             pair_length=training.pair_length(),

@@ -175,7 +175,7 @@ def test_beads_nearer_than_ever_seen_are_parted(model):
     systems, _ = model
     s = systems[0]
     batch = graph.batch([s.topology], 1)
-    core = torch.tensor(Windows(systems, 4, 2).core())
+    core = torch.tensor(Windows(systems, 4, 2).core(RADIUS))
     assert (core == core.T).all() and (core > 0).all()
     x = s.position[0].clone()
     torch.testing.assert_close(graph.part(batch, x, core), x, rtol=0, atol=1e-5)

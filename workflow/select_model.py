@@ -37,9 +37,8 @@ class Choice:
         """tau or ps."""
         return trajectory.UNITS[datasets.specs(self.dataset, "train")[0].units][1]
 
-    def score(self, systems: list[CoarseSystem], runs: list[xr.Dataset]) -> dict[str, float]:
+    def score(self, systems: list[CoarseSystem], runs: list[xr.Dataset], discard: float) -> dict[str, float]:
         """Summary of a simulation of the validation systems; empty if no replica lived."""
-        discard = 0.05 * self.length
         if self.dataset.startswith("chain"):
             scores = evaluation.compare_all(systems, runs, discard)
             return evaluation.summary(scores) if "rg2" in scores else {}
@@ -56,7 +55,7 @@ _REVERSE = Multistep(evaluations=12, sigma_max=8.0, stochasticity=1.0)
 
 
 def _liquid(
-    time_step: float = 20, history: int = 2, radius: float = 7.5, history_noise: tuple[float, float] = (0.01, 1.0)
+    time_step: float = 20, history: int = 2, radius: float = 7.5, history_noise: tuple[float, float] = (0.01, 0.15)
 ) -> train.TrainConfig:
     """A small model of the electrolyte."""
     return train.TrainConfig(
@@ -109,7 +108,7 @@ CHOICES = {
             f"time step 20, history 3, {LIQUID} steps": _liquid(history=3),
             f"time step 40, history 2, {LIQUID} steps": _liquid(time_step=40),
             f"time step 20, history 2, radius 6, {LIQUID} steps": _liquid(radius=6.0),
-            f"time step 20, history 2, little noise on the history, {LIQUID} steps": _liquid(history_noise=(0.01, 0.15)),
+            f"time step 20, history 2, much noise on the history, {LIQUID} steps": _liquid(history_noise=(0.01, 1.0)),
         },
         sampler=_REVERSE,
         samplers=[
@@ -135,7 +134,7 @@ def row(choice: Choice, model: checkpoint.Model, systems: list[CoarseSystem], sa
         model, systems, path, time_step=step, steps=steps, replicas=choice.replicas, sampler=sampler, seed=0, progress=False
     )
     path.unlink()
-    scores = {key: round(value, 4) for key, value in choice.score(systems, runs).items()}
+    scores = {key: round(value, 3) for key, value in choice.score(systems, runs, 0.05 * length).items()}
     failed = sum(int((run.failure.values != "").sum()) for run in runs)
     speed = rollout.measure_speed(model, systems, choice.replicas, sampler, steps=5)
     return {"sampler": repr(sampler)} | scores | {"failed": failed, f"{choice.time_unit}/s": float(f"{speed:.2g}")}
