@@ -56,7 +56,8 @@ class Refiner(nn.Module):
         z = c_in * noisy
         mean, std = prediction.mean.detach(), prediction.std.detach()
         # Beads that meet within the step need not be near at time t: the pairs are those of the positions to expect from the noisy ones.
-        links, scale = edges(graph, mean + std * c_in * z, self.radius), 1 / self.pair_length
+        links = edges(graph, mean + std * c_in * z, self.radius) if graph.periodic else prediction.edges
+        scale = 1 / self.pair_length
         i, j = links.pair
         # x(t), the noisy x(t+1) (scaled so that it stays finite for large sigma), and the noise itself.
         proposal = c_in * (mean + std * noisy) / self.pair_length
@@ -78,7 +79,7 @@ class Refiner(nn.Module):
         e = self.pair_in(torch.cat([invariants(pair_vector), shells], dim=1))
         # Those along bonds come first at any time; of others no latent is known.
         along = graph.pair.shape[1]
-        e = torch.cat([e[:along] + prediction.pair[:along], e[along:]])
+        e[:along] += prediction.pair[:along]
         direction = torch.cat([unit(pair_vector[:, :2]), pair_vector[:, 2:]], dim=1)
         h, e = pass_messages(self.layers, self.directions, h, e, links.pair, direction)
         if self.radial:
