@@ -23,25 +23,42 @@ HEADLINES = ("rg2.bias", "rg2.r2", "rg2.emd_over_md", "bond.emd", "relaxation.ab
 
 
 @dataclass(frozen=True)
-class Sample:
-    """Conformations of one chain: R replicas of F frames, ``interval`` apart.
+class Beads:
+    """R replicas of F frames of the beads of one system, ``interval`` apart.
 
     Attributes:
-        position: bead positions (R, F, B, 3).
-        bead_rg2: squared radius of gyration (R, F, B) of the particles in each bead.
+        position: unwrapped bead positions (R, F, B, 3).
     """
 
     name: str
     position: np.ndarray
-    bead_rg2: np.ndarray
     mass: np.ndarray
     bond: np.ndarray
     interval: float
 
     @property
     def frames(self) -> np.ndarray:
-        """All conformations (R * F, B, 3)."""
+        """All configurations (R * F, B, 3)."""
         return self.position.reshape(-1, *self.position.shape[2:])
+
+    def bonds(self) -> np.ndarray:
+        """CG bond lengths (R * F, n_bonds)."""
+        return observables.bond_lengths(self.frames, self.bond)
+
+    def angles(self) -> np.ndarray:
+        """Angles between CG bonds (R * F, n_angles), degrees."""
+        return observables.bond_angles(self.frames, observables.angles(self.bond))
+
+
+@dataclass(frozen=True)
+class Sample(Beads):
+    """Conformations of one chain.
+
+    Attributes:
+        bead_rg2: squared radius of gyration (R, F, B) of the particles in each bead.
+    """
+
+    bead_rg2: np.ndarray
 
     def rg2(self) -> np.ndarray:
         """Squared radius of gyration (R, F) of the beads."""
@@ -50,10 +67,6 @@ class Sample:
     def rg2_particle(self) -> np.ndarray:
         """Squared radius of gyration (R, F) of the particles: that of the beads plus what is inside them."""
         return self.rg2() + (self.bead_rg2 * self.mass).sum(axis=2) / self.mass.sum()
-
-    def bonds(self) -> np.ndarray:
-        """CG bond lengths (R * F, n_bonds)."""
-        return observables.bond_lengths(self.frames, self.bond)
 
     def contacts(self, cutoff: float) -> np.ndarray:
         """Contact map (B, B)."""
@@ -65,10 +78,10 @@ def of_md(system: CoarseSystem, frames: slice = slice(None)) -> Sample:
     return Sample(
         system.name,
         system.position[frames].numpy()[None],
-        system.bead_rg2[frames].numpy()[None],
         system.mass,
         system.bond,
         system.frame_interval,
+        system.bead_rg2[frames].numpy()[None],
     )
 
 
@@ -78,7 +91,7 @@ def of_simulation(run: xr.Dataset, discard: float) -> Sample | None:
     if not good.sizes["replica"]:
         return None
     interval = float(run.time[1] - run.time[0])
-    return Sample(run.attrs["system"], good.position.values, good.bead_rg2.values, run.mass.values, run.bond.values, interval)
+    return Sample(run.attrs["system"], good.position.values, run.mass.values, run.bond.values, interval, good.bead_rg2.values)
 
 
 def compare(md: Sample, model: Sample) -> dict[str, float]:

@@ -13,7 +13,8 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
-from . import observables, statistics, structure, transport
+from . import statistics, structure, transport
+from .evaluation import Beads
 from .trajectory import COMPONENTS, molecules_from_bonds
 from .windows import CoarseSystem
 
@@ -31,27 +32,16 @@ PEAK_SHIFT = 0.15
 
 
 @dataclass(frozen=True)
-class Sample:
-    """R replicas of F frames of one electrolyte, ``interval`` ps apart.
+class Sample(Beads):
+    """Configurations of one electrolyte, in angstrom and ps.
 
     Attributes:
-        position: unwrapped bead positions (R, F, B, 3), angstrom.
         component: index (B,) into :data:`.trajectory.COMPONENTS`.
-        box: edges (3,) of the periodic box, angstrom.
+        box: edges (3,) of the periodic box.
     """
 
-    name: str
-    position: np.ndarray
-    mass: np.ndarray
-    bond: np.ndarray
     component: np.ndarray
     box: np.ndarray
-    interval: float
-
-    @property
-    def frames(self) -> np.ndarray:
-        """All configurations (R * F, B, 3)."""
-        return self.position.reshape(-1, *self.position.shape[2:])
 
     @property
     def length(self) -> float:
@@ -61,14 +51,6 @@ class Sample:
     def part(self, frames: slice) -> "Sample":
         """These frames of each replica."""
         return replace(self, position=self.position[:, frames])
-
-    def bonds(self) -> np.ndarray:
-        """CG bond lengths (R * F, n_bonds)."""
-        return observables.bond_lengths(self.frames, self.bond)
-
-    def angles(self) -> np.ndarray:
-        """Angles between CG bonds (R * F, n_angles), degrees."""
-        return observables.bond_angles(self.frames, observables.angles(self.bond))
 
     def rdf(self, pair: str, r_max: float) -> structure.Rdf:
         """Radial distribution function of one of :data:`PAIRS`."""
@@ -95,7 +77,7 @@ def of_md(system: CoarseSystem) -> Sample:
     if system.box is None:
         raise ValueError(f"{system.name} is in no periodic box; an electrolyte has one")
     position = system.position.numpy()[None]
-    return Sample(system.name, position, system.mass, system.bond, system.component, system.box.numpy(), system.frame_interval)
+    return Sample(system.name, position, system.mass, system.bond, system.frame_interval, system.component, system.box.numpy())
 
 
 def of_simulation(run: xr.Dataset, discard: float) -> Sample | None:
@@ -114,7 +96,7 @@ def _sample(run: xr.Dataset, position: np.ndarray) -> Sample:
     if "box" not in run:
         raise ValueError(f"{run.attrs['system']} was simulated in no periodic box; an electrolyte has one")
     interval = float(run.time[1] - run.time[0])
-    return Sample(run.attrs["system"], position, run.mass.values, run.bond.values, run.component.values, run.box.values, interval)
+    return Sample(run.attrs["system"], position, run.mass.values, run.bond.values, interval, run.component.values, run.box.values)
 
 
 class Case(NamedTuple):

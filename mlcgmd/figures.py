@@ -157,7 +157,7 @@ def bond_distributions(samples: Mapping[str, Sequence[Sample]]) -> Figure:
     figure, axes = plt.subplots(1, 2, figsize=(WIDTH, 2.7))
     for (label, kind), colour in zip(samples.items(), (MD, MODEL, OTHER), strict=False):
         lengths = np.concatenate([s.bonds().ravel() for s in kind])
-        bends = np.concatenate([observables.bond_angles(s.frames, observables.angles(s.bond)).ravel() for s in kind])
+        bends = np.concatenate([s.angles().ravel() for s in kind])
         for axis, values, bins in ((axes[0], lengths, np.linspace(0, 10, 101)), (axes[1], bends, np.linspace(0, 180, 91))):
             axis.hist(
                 values,
@@ -249,5 +249,56 @@ def short_md_curve(curve: pd.DataFrame, model: Mapping[str, float], equal_cost: 
         axis.set(xscale="log", xlabel=r"length of MD ($\tau$)", title=label)
     axes[0].set_ylim(bottom=max(-1.0, axes[0].get_ylim()[0]))
     axes[0].legend(frameon=False, fontsize=7)
+    sns.despine(figure)
+    return figure
+
+
+def sweep(rows: pd.DataFrame, x: tuple[str, str], panels: Mapping[str, str], hue: str, logarithmic: Sequence[str] = ()) -> Figure:
+    """Columns of a table of experiments against one of them, a panel each: a dot per seed, lines through means, a colour per ``hue``.
+
+    ``x`` and ``panels`` give a column's axis label. Columns in ``logarithmic``, the x one too, get a logarithmic axis.
+    """
+    figure, axes = plt.subplots(1, len(panels), figsize=(WIDTH, 2.4), squeeze=False)
+    column, xlabel = x
+    for axis, (name, ylabel) in zip(axes[0], panels.items(), strict=True):
+        for k, (value, group) in enumerate(rows.groupby(hue, sort=False)):
+            colour = sns.color_palette("colorblind")[k]
+            axis.plot(group[column], group[name], "o", ms=3, color=colour, alpha=0.6)
+            means = group.groupby(column)[name].mean()
+            axis.plot(
+                means.index,
+                means,
+                "-",
+                lw=1.2,
+                color=colour,
+                label=value if isinstance(value, str) else f"{hue.replace('_', ' ')} {value:g}",
+            )
+        axis.set(xlabel=xlabel, ylabel=ylabel)
+        if name in logarithmic:
+            axis.set_yscale("log")
+        if column in logarithmic:
+            axis.set_xscale("log")
+            ticks = sorted(rows[column].unique())
+            axis.set_xticks(ticks, [f"{t:g}" for t in ticks])
+            axis.minorticks_off()
+    if rows[hue].nunique() > 1:
+        axes[0, 0].legend(frameon=False, fontsize=7)
+    sns.despine(figure)
+    return figure
+
+
+def courses(table: pd.DataFrame, unit: str, panels: Mapping[str, str], hue: str, logarithmic: Sequence[str] = ()) -> Figure:
+    """How the structure changes along simulations (a table of :func:`.ablation.course`): means over seeds, with their range as a band."""
+    figure, axes = plt.subplots(1, len(panels), figsize=(WIDTH, 2.4), squeeze=False)
+    for axis, (name, ylabel) in zip(axes[0], panels.items(), strict=True):
+        for k, (value, group) in enumerate(table.groupby(hue, sort=False)):
+            seeds = group.groupby("time")[name]
+            colour = sns.color_palette("colorblind")[k]
+            axis.plot(seeds.mean().index / 1e3, seeds.mean(), "o-", ms=3, lw=1.2, color=colour, label=value)
+            axis.fill_between(seeds.mean().index / 1e3, seeds.min(), seeds.max(), color=colour, alpha=0.2, lw=0)
+        axis.set(xlabel={"tau": r"time ($10^3\,\tau$)", "ps": "time (ns)"}[unit], ylabel=ylabel)
+        if name in logarithmic:
+            axis.set_yscale("log")
+    axes[0, -1].legend(frameon=False, fontsize=7)
     sns.despine(figure)
     return figure

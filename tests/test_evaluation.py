@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from toys import toy_systems
@@ -21,7 +23,7 @@ def test_a_run_compared_with_itself_is_perfect(systems):
 
 def test_a_swollen_model_is_seen(systems):
     md = evaluation.of_md(systems[0])
-    swollen = evaluation.Sample(md.name, 1.1 * md.position, md.bead_rg2, md.mass, md.bond, md.interval)
+    swollen = replace(md, position=1.1 * md.position)
     scores = evaluation.compare(md, swollen)
     assert scores["rg2"] / scores["rg2_md"] == pytest.approx(1.21, rel=1e-4)
     assert scores["bond_emd"] == pytest.approx(0.1, rel=1e-3)

@@ -6,16 +6,12 @@ headline model, all on the validation systems, and writes data/selection_chain.c
 
 import sys
 from dataclasses import dataclass, replace
-from pathlib import Path
 
-import pandas as pd
 import torch
-import xarray as xr
 
-from mlcgmd import checkpoint, datasets, evaluation, evaluation_spe, rollout, train, trajectory, windows
-from mlcgmd.paths import DATA, MODELS, RUNS, atomic
+from mlcgmd import ablation, datasets, train
+from mlcgmd.paths import DATA, atomic
 from mlcgmd.refiner import Gaussian, Langevin, Multistep, Sampler
-from mlcgmd.windows import CoarseSystem
 
 
 @dataclass(frozen=True)
@@ -31,22 +27,6 @@ class Choice:
     sampler: Sampler
     samplers: list[Sampler]
     """What are compared on the headline model."""
-
-    @property
-    def time_unit(self) -> str:
-        """tau or ps."""
-        return trajectory.UNITS[datasets.specs(self.dataset, "train")[0].units][1]
-
-    def score(self, systems: list[CoarseSystem], runs: list[xr.Dataset], discard: float) -> dict[str, float]:
-        """Summary of a simulation of the validation systems; empty if no replica lived."""
-        if self.dataset.startswith("chain"):
-            scores = evaluation.compare_all(systems, runs, discard)
-            return evaluation.summary(scores) if "rg2" in scores else {}
-        cases = evaluation_spe.cases(systems, runs, discard)
-        if not all(case.model for case in cases.values()):
-            return {}
-        tables = evaluation_spe.structures(cases), evaluation_spe.local_structure(cases), evaluation_spe.diffusion(cases, {})
-        return {key: value for key, value in evaluation_spe.summary(*tables).items() if "endpoint" not in key}
 
 
 CHAIN, LIQUID = 1500, 1000
@@ -123,45 +103,22 @@ CHOICES = {
 }
 
 
-def row(choice: Choice, model: checkpoint.Model, systems: list[CoarseSystem], sampler: Sampler, folder: Path) -> dict[str, float | str]:
-    """What a model does on the validation systems. The paper's sampler gets a tenth of the length."""
-    step = model.config.time_step
-    length = choice.length if sampler.evaluations < 50 else choice.length / 10
-    path = folder / "simulation.nc"
-    path.unlink(missing_ok=True)
-    steps = round(length / step)
-    runs = rollout.simulate(
-        model, systems, path, time_step=step, steps=steps, replicas=choice.replicas, sampler=sampler, seed=0, progress=False
-    )
-    path.unlink()
-    scores = {key: round(value, 3) for key, value in choice.score(systems, runs, 0.05 * length).items()}
-    failed = sum(int((run.failure.values != "").sum()) for run in runs)
-    speed = rollout.measure_speed(model, systems, choice.replicas, sampler, steps=5)
-    return {"sampler": repr(sampler)} | scores | {"failed": failed, f"{choice.time_unit}/s": float(f"{speed:.2g}")}
-
-
 def main(system: str) -> None:
-    """Train, simulate, write the table after each row."""
+    """Train, simulate, write the table."""
     torch.set_num_threads(1)
-    choice, table = CHOICES[system], DATA / f"selection_{system}.csv"
-    training, validation = (
-        [windows.prepare(t, choice.level) for t in datasets.load(choice.dataset, split)] for split in ("train", "validation")
-    )
-    rows: list[dict] = []
-
-    def add(name: str, model: checkpoint.Model, sampler: Sampler) -> None:
-        rows.append({"model": name} | row(choice, model, validation, sampler, RUNS / "selection"))
-        print(rows[-1], flush=True)
-        with atomic(table) as temporary:
-            pd.DataFrame(rows).to_csv(temporary, index=False)
-
-    for name, config in choice.candidates.items():
-        folder = RUNS / "selection" / "".join(c if c.isalnum() else "-" for c in name)
-        model, _ = train.train(training, validation, config, folder, progress=False)
-        add(name, model, choice.sampler)
-    for sampler in choice.samplers:
-        add("headline", checkpoint.load(MODELS / f"{system}.safetensors"), sampler)
-    datasets.register([table], command=f"python workflow/select_model.py {system}")
+    choice = CHOICES[system]
+    small = [ablation.Setting(choice.level, config, choice.sampler) for config in choice.candidates.values()]
+    headline = [ablation.Setting(choice.level, system, sampler) for sampler in choice.samplers]
+    rows, _ = ablation.run(choice.dataset, small + headline, choice.length, choice.replicas, split="validation")
+    # Scores have a dot in their name.
+    table = rows[[*(column for column in rows if "." in column), "failed"]].round(3)
+    table[f"{ablation.time_unit(choice.dataset)}/s"] = rows.speed
+    table.insert(0, "model", [*choice.candidates, *["headline"] * len(headline)])
+    table.insert(1, "sampler", [repr(setting.sampler) for setting in small + headline])
+    path = DATA / f"selection_{system}.csv"
+    with atomic(path) as temporary:
+        table.to_csv(temporary, index=False)
+    datasets.register([path], command=f"python workflow/select_model.py {system}")
 
 
 if __name__ == "__main__":

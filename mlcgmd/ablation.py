@@ -1,0 +1,270 @@
+"""Experiments: train a small model, simulate systems that it never saw, score the simulation; a row per setting, resumable.
+
+A setting is a training (level, time step, history, seed) with a sampler. What is finished stays in ``runs/ablation``: settings
+that differ in the sampler share the training, and an interrupted experiment goes on where it stopped.
+"""
+
+import dataclasses
+import functools
+import hashlib
+import itertools
+import json
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+import xarray as xr
+from tqdm import tqdm
+
+from . import checkpoint, datasets, evaluation, evaluation_spe, rollout, statistics, structure, train, trajectory, windows
+from .evaluation import Beads
+from .paths import DATA, MODELS, RUNS, atomic
+from .refiner import Gaussian, Langevin, Multistep, Sampler
+from .windows import CoarseSystem
+
+FOLDER = RUNS / "ablation"
+BLOCKS = 8
+"""Parts of a simulation of which the structure is measured one after the other."""
+CLASH = 1e-3
+"""Share of MD's distances between unbonded beads that count as clashes: what is nearer in a simulation than that quantile."""
+SAMPLED = 2_000_000
+"""Distances that a share of clashes is counted from."""
+DISCARD = 0.05
+"""Share of a simulation that is left out of its scores; the course of its structure has it all."""
+
+
+@dataclass(frozen=True)
+class Setting:
+    """One experiment: how the model is trained, or the name of a shipped one, and how it is simulated."""
+
+    level: float
+    model: train.TrainConfig | str
+    sampler: Sampler
+
+    def columns(self) -> dict[str, Any]:
+        """What the rows of this setting are known by."""
+        if isinstance(self.model, str):
+            name, recorded = self.model, checkpoint.recorded(MODELS / f"{self.model}.safetensors")
+        else:
+            name, recorded = "small", dataclasses.asdict(self.model)
+        training = {key: recorded[key] for key in ("time_step", "history", "steps", "seed")}
+        return {"model": name, "level": self.level, **training, "sampler": label(self.sampler), "evaluations": self.sampler.evaluations}
+
+
+def label(sampler: Sampler) -> str:
+    """A sampler's name in tables and figures."""
+    match sampler:
+        case Gaussian():
+            return "none"
+        case Langevin():
+            return "Langevin"
+        case Multistep():
+            return "few-step"
+
+
+def time_unit(dataset: str) -> str:
+    """The unit of time of a data set: tau or ps."""
+    return trajectory.UNITS[datasets.specs(dataset, "train")[0].units][1]
+
+
+@functools.lru_cache(maxsize=4)
+def prepared(dataset: str, split: str, level: float) -> tuple[CoarseSystem, ...]:
+    """The coarse-grained systems of a split."""
+    return tuple(windows.prepare(t, level) for t in datasets.load(dataset, split))
+
+
+def trained(dataset: str, level: float, config: train.TrainConfig) -> checkpoint.Model:
+    """The model of a training, from ``runs/ablation`` if it was made before."""
+    text = json.dumps([dataset, float(level), dataclasses.asdict(config)], sort_keys=True)
+    folder = FOLDER / "training" / hashlib.sha256(text.encode()).hexdigest()[:16]
+    model, _ = train.train(prepared(dataset, "train", level), prepared(dataset, "validation", level), config, folder, progress=False)
+    return model
+
+
+def starts(systems: Sequence[CoarseSystem]) -> list[CoarseSystem]:
+    """The first run of each composition, from which a simulation starts; the others are for MD's own error."""
+    return list({evaluation_spe.composition(s.name): s for s in reversed(systems)}.values())[::-1]
+
+
+def score(systems: Sequence[CoarseSystem], runs: Sequence[xr.Dataset], discard: float) -> dict[str, float]:
+    """The headline numbers of a simulation against the MD of ``systems``: those of chains or of electrolytes.
+
+    Empty where too few replicas survived to tell: fewer than two chains, or not one of each composition.
+    """
+    if systems[0].box is None:
+        scores = evaluation.compare_all(systems, runs, discard)
+        return evaluation.summary(scores) if scores.rg2.notna().sum() > 1 else {}
+    cases = evaluation_spe.cases(systems, runs, discard)
+    if not all(case.model for case in cases.values()):
+        return {}
+    tables = evaluation_spe.structures(cases), evaluation_spe.local_structure(cases), evaluation_spe.diffusion(cases, {})
+    return {key: value for key, value in evaluation_spe.summary(*tables).items() if "endpoint" not in key}
+
+
+@torch.inference_mode()
+def one_step(model: checkpoint.Model, systems: Sequence[CoarseSystem], n_windows: int = 200) -> dict[str, float]:
+    """What one step of the simulator says about unseen systems, in units of a displacement's root mean square.
+
+    ``drift``: of the predicted mean displacement; ``noise``: of the predicted standard deviation; ``unexplained``: the error of the
+    mean, as a share of the variance of displacements; ``nll``: negative log-likelihood per component, nats.
+    """
+    c = model.config
+    rng = np.random.default_rng(0)
+    graph, positions, _ = windows.Windows(systems, c.time_step, c.history).draw(rng, len(systems), n_windows)
+    prediction = model.simulator(graph, positions[:-1])
+    moved = (positions[-1] - positions[-2]).square().mean()
+    return {
+        "drift": float(((prediction.mean - positions[-2]).square().mean() / moved).sqrt()),
+        "noise": float((prediction.std.square().mean() / moved).sqrt()),
+        "unexplained": float((positions[-1] - prediction.mean).square().mean() / moved),
+        "nll": float(model.simulator.negative_log_likelihood(prediction, positions[:-1], positions[-1]).mean() / 3),
+    }
+
+
+def unbonded_distances(sample: Beads) -> np.ndarray:
+    """Distances between beads that share no CG bond, nearest image, of frames spread over the sample; :data:`SAMPLED` at most."""
+    b = len(sample.mass)
+    i, j = np.triu_indices(b, 1)
+    free = ~np.isin(i * b + j, sample.bond.min(axis=1) * b + sample.bond.max(axis=1)) if len(sample.bond) else np.full(len(i), True)
+    i, j = i[free], j[free]
+    frames = sample.frames[:: max(1, len(sample.frames) * len(i) // SAMPLED)]
+    vector = frames[:, i] - frames[:, j]
+    if isinstance(sample, evaluation_spe.Sample):
+        vector -= sample.box * np.round(vector / sample.box)
+    return np.linalg.norm(vector, axis=-1).ravel()
+
+
+def course(systems: Sequence[CoarseSystem], runs: Sequence[xr.Dataset]) -> pd.DataFrame:
+    """How the structure changes along a simulation: a row for each of :data:`BLOCKS` parts (of two frames or more), means over systems.
+
+    Failed replicas count until they fail. Columns: ``time`` (end of the part), ``alive`` (share of replicas), ``bond_emd`` (over MD's
+    mean), ``angle_emd`` (degrees), ``clash`` (share of unbonded pairs nearer than MD's :data:`CLASH` quantile, so that MD has
+    :data:`CLASH`), and ``size`` (Rg^2 over MD's) of chains or ``rdf`` (distance of Li-chain g(r) to MD) of electrolytes.
+    """
+    of_run = evaluation.of_simulation if systems[0].box is None else evaluation_spe.of_simulation
+    rows = []
+    for system, run in zip(starts(systems), runs, strict=True):
+        md = evaluation.of_md(system) if system.box is None else evaluation_spe.of_md(system)
+        bond, angle, near = md.bonds(), md.angles(), np.quantile(unbonded_distances(md), CLASH)
+        edges = np.linspace(0, run.sizes["frame"], min(BLOCKS, run.sizes["frame"] // 2) + 1).astype(int)
+        for first, last in itertools.pairwise(edges):
+            part = run.isel(frame=slice(first, last))
+            finite = np.isfinite(part.position.values).all(axis=(1, 2, 3))
+            row = {"system": system.name, "time": float(run.time[last - 1]), "alive": finite.mean()}
+            sample = of_run(part.isel(replica=finite).assign(failure=("replica", np.full(finite.sum(), ""))), 0.0)
+            if sample is not None:
+                row["bond_emd"] = statistics.emd(bond.ravel(), sample.bonds().ravel()) / bond.mean() if bond.size else np.nan
+                row["angle_emd"] = statistics.emd(angle.ravel(), sample.angles().ravel()) if angle.size else np.nan
+                row["clash"] = (unbonded_distances(sample) < near).mean()
+                if isinstance(sample, evaluation.Sample) and isinstance(md, evaluation.Sample):
+                    row["size"] = sample.rg2().mean() / md.rg2().mean()
+                if isinstance(sample, evaluation_spe.Sample) and isinstance(md, evaluation_spe.Sample):
+                    longest = evaluation_spe.r_max(evaluation_spe.Case([md], (md, md), sample))
+                    row["rdf"] = structure.distance(sample.rdf("Li-chain", longest), md.rdf("Li-chain", longest))
+            rows.append(row)
+    return pd.DataFrame(rows).drop(columns="system").groupby("time", as_index=False).mean()
+
+
+def measure(
+    model: checkpoint.Model, systems: Sequence[CoarseSystem], sampler: Sampler, length: float, replicas: int, seed: int
+) -> tuple[dict[str, float], pd.DataFrame]:
+    """Simulate each composition of ``systems`` for ``length``: scores, stability, cost and one-step numbers; and :func:`course`.
+
+    A sampler of 50 evaluations or more gets a tenth of the length.
+    """
+    step = model.config.time_step
+    steps = round(length / step / (1 if sampler.evaluations < 50 else 10))
+    first = starts(systems)
+    path = FOLDER / f"{os.getpid()}.nc"
+    path.unlink(missing_ok=True)
+    runs = rollout.simulate(model, first, path, time_step=step, steps=steps, replicas=replicas, sampler=sampler, seed=seed, progress=False)
+    path.unlink()
+    ends = evaluation_spe.stability(runs)
+    speed = rollout.measure_speed(model, first, replicas, sampler, steps=5 if sampler.evaluations < 50 else 1)
+    row = {
+        "failed": float(ends.failed.mean()),
+        "time_to_failure": float(ends.time.median()),
+        "speed": float(f"{speed:.3g}"),
+        "milliseconds": float(f"{1e3 * step * replicas * len(first) / speed:.3g}"),
+        "beads": float(np.mean([len(s.mass) for s in first])),
+        "parameters": model.n_parameters,
+        **one_step(model, first),
+        **score(systems, runs, DISCARD * steps * step),
+    }
+    return row, course(systems, runs)
+
+
+def run(
+    dataset: str, settings: Sequence[Setting], length: float, replicas: int, split: str = "test", progress: bool = True
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """All settings on one data set: a row of scores for each, and the course of the structure; resumes.
+
+    Both tables start with the columns of :meth:`Setting.columns`. ``length`` is that of each simulation, in the set's time unit.
+    """
+    rows, courses = [], []
+    for setting in tqdm(settings, unit="setting", disable=not progress):
+        columns = setting.columns()
+        text = json.dumps([dataset, split, length, replicas, columns, repr(setting)], sort_keys=True)
+        path = FOLDER / "measured" / f"{hashlib.sha256(text.encode()).hexdigest()[:16]}.json"
+        if not path.exists():
+            if isinstance(setting.model, str):
+                model = checkpoint.load(datasets.verify(MODELS / f"{setting.model}.safetensors"))
+            else:
+                model = trained(dataset, setting.level, setting.model)
+            row, table = measure(model, prepared(dataset, split, setting.level), setting.sampler, length, replicas, columns["seed"])
+            with atomic(path) as temporary:
+                temporary.write_text(json.dumps({"row": row, "course": table.to_dict("records")}))
+        measured = json.loads(path.read_text())
+        rows.append(columns | measured["row"])
+        courses += [columns | row for row in measured["course"]]
+    return pd.DataFrame(rows), pd.DataFrame(courses)
+
+
+def tables(name: str, dataset: str, settings: Sequence[Setting], length: float, replicas: int) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """The tables of :func:`run` on test systems: read from ``data/ablations`` if they are there, else made and put there.
+
+    Raises:
+        ValueError: the tables that are there are of other settings.
+    """
+    paths = [DATA / "ablations" / f"{dataset}.{name}{kind}.csv" for kind in ("", ".course")]
+    if not all(path.exists() for path in paths):
+        for path, table in zip(paths, run(dataset, settings, length, replicas, progress=False), strict=True):
+            with atomic(path) as temporary:
+                table.to_csv(temporary, index=False, float_format="%.4g")
+        datasets.register(paths, command="make reproduce ABLATIONS=1")
+    rows, courses = (pd.read_csv(datasets.verify(path), keep_default_na=False, na_values=[""]) for path in paths)
+    asked = pd.DataFrame([setting.columns() for setting in settings])
+    if not asked.astype(str).equals(rows[asked.columns].astype(asked.dtypes).astype(str)):
+        raise ValueError(f"{paths[0]} holds the results of other settings; remove it and {paths[1].name} to make them anew")
+    return rows, courses
+
+
+def results_of(rows: pd.DataFrame, prefix: str, by: Sequence[str], quantities: Mapping[str, str]) -> list[dict[str, Any]]:
+    """Rows for :func:`.results.record`: mean over seeds and, with more than one, its standard error; ``by`` names the setting.
+
+    ``quantities``: column to words. The id is ``prefix`` + ``.column value`` for each of ``by`` + the quantity.
+    """
+    found = []
+    for values, group in rows.groupby(list(by), sort=False):
+        setting = [
+            f"{column} {value:g}" if isinstance(value, float | int) else str(value) for column, value in zip(by, values, strict=True)
+        ]
+        for column, words in quantities.items():
+            seeds = group[column].dropna() if column in group else []
+            if len(seeds):
+                found.append(
+                    {
+                        "id": ".".join([prefix, *(text.replace(" ", "_") for text in setting), column]),
+                        "quantity": f"{prefix.split('.')[-1]}, {', '.join(setting)}: {words}",
+                        "value": float(seeds.mean()),
+                        "error": float(seeds.sem()) if len(seeds) > 1 else None,
+                        "unit": "",
+                        "n": len(seeds),
+                        "target": "",
+                    }
+                )
+    return found

@@ -1,0 +1,77 @@
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from toys import toy_systems
+
+from mlcgmd import ablation, evaluation, train
+from mlcgmd.refiner import Gaussian, Langevin, Multistep
+
+
+@pytest.fixture
+def scratch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setattr(ablation, "FOLDER", tmp_path)
+    monkeypatch.setattr(ablation, "prepared", lambda dataset, split, level: tuple(toy_systems(3, level)))
+    return tmp_path
+
+
+SMALL = train.TrainConfig(time_step=10, steps=4, width=16, systems_per_batch=2, windows_per_system=2, save_every=4)
+
+
+def test_samplers_of_a_training_share_it_and_a_second_run_only_reads(scratch: Path) -> None:
+    settings = [ablation.Setting(6, SMALL, sampler) for sampler in (Gaussian(), Multistep(evaluations=2), Langevin(levels=2, steps=30))]
+    rows, courses = ablation.run("toy", settings, length=400, replicas=2, progress=False)
+    assert rows.sampler.tolist() == ["none", "few-step", "Langevin"] and rows.evaluations.tolist() == [0, 2, 60]
+    assert len(list((scratch / "training").iterdir())) == 1
+    assert (rows.speed.diff()[1:] < 0).all() and np.allclose(rows.milliseconds, 1e3 * 10 * 6 / rows.speed, rtol=0.01)
+    assert courses.groupby("evaluations").time.max().tolist() == [390, 390, 30]  # many evaluations: a tenth of the length
+    stamps = {path: path.stat().st_mtime_ns for path in scratch.rglob("*.json")}
+    again, _ = ablation.run("toy", settings, length=400, replicas=2, progress=False)
+    assert again.equals(rows) and stamps == {path: path.stat().st_mtime_ns for path in scratch.rglob("*.json")}
+
+
+def test_the_course_tells_md_from_what_falls_apart(scratch: Path) -> None:
+    systems = toy_systems(2, 6, frames=400)
+    run = [ablation.rollout.xr.Dataset() for _ in systems]
+    for k, system in enumerate(systems):
+        md = system.position.numpy()
+        swelling = md * np.linspace(1, 3, len(md))[:, None, None]
+        position = np.stack([md, swelling])
+        position[1, 300:] = np.nan
+        run[k] = ablation.xr.Dataset(
+            {
+                "position": (("replica", "frame", "particle", "xyz"), position),
+                "bead_rg2": (("replica", "frame", "particle"), np.stack([system.bead_rg2.numpy()] * 2)),
+                "mass": ("particle", system.mass),
+                "bond": (("bond", "end"), system.bond),
+                "failure": ("replica", np.array(["", "a CG bond"], object)),
+            },
+            coords={"time": ("frame", 10.0 * np.arange(len(md)))},
+            attrs={"system": system.name},
+        )
+    whole = ablation.course(systems, run)
+    assert whole.alive.tolist() == [1, 1, 1, 1, 1, 1, 0.5, 0.5]
+    faithful = ablation.course(systems, [r.isel(replica=[0]) for r in run])
+    assert np.isclose(faithful.clash.mean(), ablation.CLASH, rtol=0.1) and faithful["size"].mean() == pytest.approx(1, rel=0.05)
+    assert whole["size"][5] > 2 * whole["size"][0] and whole.bond_emd[5] > 3 * faithful.bond_emd[5]
+    # After the failure only the replica that is MD is left.
+    assert np.allclose(whole.loc[6:, ["bond_emd", "clash", "size"]], faithful.loc[6:, ["bond_emd", "clash", "size"]])
+
+
+def test_distances_leave_out_bonds_and_take_the_nearest_image() -> None:
+    from mlcgmd.evaluation_spe import Sample
+
+    position = np.array([[[0.5, 0, 0], [9.5, 0, 0], [3.5, 0, 0]]])[None]
+    sample = Sample("x", position, np.ones(3), np.array([[1, 2]]), 1.0, np.zeros(3, int), np.full(3, 10.0))
+    assert np.sort(ablation.unbonded_distances(sample)).tolist() == [1, 3]
+    free = evaluation.Beads("x", position, np.ones(3), np.array([[2, 1]]), 1.0)
+    assert np.sort(ablation.unbonded_distances(free)).tolist() == [3, 9]
+
+
+def test_what_one_step_says_about_a_model_that_knows_nothing(scratch: Path) -> None:
+    systems = toy_systems(2)
+    model = ablation.trained("toy", 6, replace(SMALL, steps=1, learning_rate=0.0))
+    step = ablation.one_step(model, systems)
+    assert step["noise"] > 0 and step["unexplained"] == pytest.approx(1, abs=0.5)
+    assert step["drift"] ** 2 <= (1 + step["unexplained"] ** 0.5) ** 2
