@@ -2,6 +2,7 @@ PYTHON ?= python3.11
 VENV ?= .venv
 SCALE ?= laptop
 FROM ?=
+ABLATIONS ?=
 
 # One thread per process: MD and Snakemake start one process per core; training sets its own number.
 export OMP_NUM_THREADS ?= 1
@@ -28,8 +29,8 @@ book: $(INSTALLED) ## build the book from the executed notebooks into _build/htm
 test: $(INSTALLED) ## unit tests, and the notebooks rerun and compared (nbval)
 	python -m pytest --nbval --nbval-current-env
 
-reproduce: $(INSTALLED) ## run the notebooks: SCALE=smoke|laptop|gpu|paper, FROM=md runs the MD too; resumes
-	snakemake --cores all --rerun-incomplete --config scale=$(SCALE) $(if $(FROM),from=$(FROM))
+reproduce: $(INSTALLED) ## run the notebooks: SCALE=smoke|laptop|gpu|paper, FROM=md runs the MD too, ABLATIONS=1 retrains the ablations; resumes
+	snakemake --cores all --rerun-incomplete --config scale=$(SCALE) $(if $(FROM),from=$(FROM)) $(if $(ABLATIONS),ablations=$(ABLATIONS))
 	$(if $(filter laptop gpu,$(SCALE)),$(MAKE) book)
 
 lint: $(INSTALLED) ## ruff and mypy

@@ -1,6 +1,7 @@
-"""The graph of notebooks: MD -> coarse-graining -> training -> simulation -> results, for each system of the scale.
+"""The graph of notebooks: MD -> coarse-graining -> training -> simulation -> results, for each system of the scale; then
+those of all systems: the ablations and the speed.
 
-    snakemake --cores all --config scale=smoke|laptop|gpu|paper [from=md]
+    snakemake --cores all --config scale=smoke|laptop|gpu|paper [from=md] [ablations=1]
 
 Each job runs a notebook with papermill and leaves a mark in runs/done. A job runs again if its
 notebook, its parameters, a library file that its notebook imports or a job before it has changed.
@@ -76,6 +77,13 @@ def shipped_data(wildcards):
     return {file: entry["sha256"] for file, entry in entries.items() if file.startswith(folder)}
 
 
+def tables(name):
+    """The tables of an ablation; declared as outputs, so that they are removed before the job, only if they are to be made anew."""
+    kind = name.split("_")[-1]
+    paths = [f"{SYSTEMS[system]['dataset']}.{kind}{part}.csv" for system in SYSTEMS for part in ("", ".course")]
+    return [(ROOT / "data" / "ablations" / path).as_posix() for path in paths if config.get("ablations")]
+
+
 EXECUTE = "python workflow/notebooks.py {input[0]} {params.output} {params.values:q}"
 
 
@@ -83,6 +91,7 @@ rule all:
     input:
         expand(DONE + "02_coarse_grain.{system}", system=SYSTEMS),
         expand(DONE + "results.{system}", system=SYSTEMS),
+        expand(DONE + "{name}", name=config.get("across", {})),
 
 
 rule generate_md:
@@ -172,3 +181,23 @@ rule results:
     threads: workflow.cores or 1  # one at a time: they share data/results.json
     shell:
         EXECUTE + " && {params.tables}"
+
+
+for name, values in config.get("across", {}).items():
+
+    rule:
+        name:
+            name
+        input:
+            notebook(name),
+            expand(DONE + "results.{system}", system=SYSTEMS),
+        output:
+            touch(DONE + name),
+            *tables(name),
+        params:
+            values=json.dumps(values or {}),
+            output=(ROOT / "notebooks" / f"{name}.ipynb").as_posix(),
+            tables="python -m mlcgmd.results" if IN_PLACE else "true",
+        threads: workflow.cores or 1  # one at a time: they measure the speed and share data/results.json
+        shell:
+            EXECUTE + " && {params.tables}"

@@ -149,7 +149,7 @@ def course(systems: Sequence[CoarseSystem], runs: Sequence[xr.Dataset]) -> pd.Da
     rows = []
     for system, run in zip(starts(systems), runs, strict=True):
         md = evaluation.of_md(system) if system.box is None else evaluation_spe.of_md(system)
-        bond, angle, near = md.bonds(), md.angles(), np.quantile(unbonded_distances(md), CLASH)
+        bond, angle, apart = md.bonds(), md.angles(), unbonded_distances(md)
         edges = np.linspace(0, run.sizes["frame"], min(BLOCKS, run.sizes["frame"] // 2) + 1).astype(int)
         for first, last in itertools.pairwise(edges):
             part = run.isel(frame=slice(first, last))
@@ -159,7 +159,7 @@ def course(systems: Sequence[CoarseSystem], runs: Sequence[xr.Dataset]) -> pd.Da
             if sample is not None:
                 row["bond_emd"] = statistics.emd(bond.ravel(), sample.bonds().ravel()) / bond.mean() if bond.size else np.nan
                 row["angle_emd"] = statistics.emd(angle.ravel(), sample.angles().ravel()) if angle.size else np.nan
-                row["clash"] = (unbonded_distances(sample) < near).mean()
+                row["clash"] = (unbonded_distances(sample) < np.quantile(apart, CLASH)).mean() if apart.size else np.nan
                 if isinstance(sample, evaluation.Sample) and isinstance(md, evaluation.Sample):
                     row["size"] = sample.rg2().mean() / md.rg2().mean()
                 if isinstance(sample, evaluation_spe.Sample) and isinstance(md, evaluation_spe.Sample):
@@ -174,10 +174,10 @@ def measure(
 ) -> tuple[dict[str, float], pd.DataFrame]:
     """Simulate each composition of ``systems`` for ``length``: scores, stability, cost and one-step numbers; and :func:`course`.
 
-    A sampler of 50 evaluations or more gets a tenth of the length.
+    A sampler of 50 evaluations or more gets a tenth of the length; four steps are the least.
     """
     step = model.config.time_step
-    steps = round(length / step / (1 if sampler.evaluations < 50 else 10))
+    steps = max(4, round(length / step / (1 if sampler.evaluations < 50 else 10)))
     first = starts(systems)
     path = FOLDER / f"{os.getpid()}.nc"
     path.unlink(missing_ok=True)
@@ -254,7 +254,7 @@ def results_of(rows: pd.DataFrame, prefix: str, by: Sequence[str], quantities: M
             f"{column} {value:g}" if isinstance(value, float | int) else str(value) for column, value in zip(by, values, strict=True)
         ]
         for column, words in quantities.items():
-            seeds = group[column].dropna() if column in group else []
+            seeds = group.get(column, pd.Series(dtype=float)).dropna()
             if len(seeds):
                 found.append(
                     {

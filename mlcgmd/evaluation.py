@@ -97,7 +97,8 @@ def of_simulation(run: xr.Dataset, discard: float) -> Sample | None:
 def compare(md: Sample, model: Sample) -> dict[str, float]:
     """Scores of one chain: means and distribution of Rg^2 at both levels, CG bonds, contacts, relaxation; MD's own errors beside them.
 
-    EMDs are relative to MD's mean. Relaxation times are NaN where a series is too short for one.
+    EMDs are relative to MD's mean. Relaxation times are NaN where a series is too short for one, the
+    correlation of contacts where a map of few beads does not vary.
     """
     a, b = md.rg2(), model.rg2()
     fine_a, fine_b = md.rg2_particle(), model.rg2_particle()
@@ -113,12 +114,19 @@ def compare(md: Sample, model: Sample) -> dict[str, float]:
         "rg2_particle_md": fine_a.mean(),
         "rg2_particle": fine_b.mean(),
         "bond_emd": statistics.emd(bond_a.ravel(), bond_b.ravel()) / bond_a.mean(),
-        "contact_correlation": observables.contact_correlation(md.contacts(cutoff), model.contacts(cutoff), md.bond),
+        "contact_correlation": _contacts(md, model, cutoff),
     }
     for key, values, interval in (("md", a[0], md.interval), ("model", b, model.interval)):
         value, error = _relaxation(values, interval)
         scores |= {f"relaxation_{key}": value, f"relaxation_{key}_error": error}
     return {name: float(value) for name, value in scores.items()}
+
+
+def _contacts(md: Sample, model: Sample, cutoff: float) -> float:
+    try:
+        return observables.contact_correlation(md.contacts(cutoff), model.contacts(cutoff), md.bond)
+    except ValueError:
+        return np.nan
 
 
 def _error(values: np.ndarray) -> float:

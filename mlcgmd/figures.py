@@ -302,3 +302,20 @@ def courses(table: pd.DataFrame, unit: str, panels: Mapping[str, str], hue: str,
     axes[0, -1].legend(frameon=False, fontsize=7)
     sns.despine(figure)
     return figure
+
+
+def speed(by_copies: pd.DataFrame, by_size: pd.DataFrame) -> Figure:
+    """Simulated time per second against copies in a batch, and seconds per ML step against beads, for chains and electrolytes."""
+    figure, axes = plt.subplots(1, 3, figsize=(WIDTH, 2.4))
+    units = {"chain": r"$\tau$", "spe": "ps"}
+    for (name, kind), group in by_copies.groupby(["system", "refinement"], sort=False):
+        colour = MODEL if name == "chain" else OTHER
+        style = "o-" if kind == "refined" else "s--"
+        axes[0].loglog(group.copies, group.speed, style, ms=3, lw=1, color=colour, label=f"{name}, {kind} ({units[name]})")
+    axes[0].set(xlabel="copies in a batch", ylabel="simulated time per second")
+    axes[0].legend(frameon=False, fontsize=6)
+    for axis, (name, group) in zip(axes[1:], by_size.groupby("system", sort=False), strict=True):
+        axis.loglog(group.beads, group.seconds, "o-", ms=3, lw=1, color=MODEL if name == "chain" else OTHER)
+        axis.set(xlabel="beads", ylabel="seconds per ML step", title={"chain": "one chain", "spe": "electrolyte"}[name])
+    sns.despine(figure)
+    return figure

@@ -33,6 +33,8 @@ class Row(TypedDict):
     """Number of systems, or of whatever ``value`` is a mean over."""
     target: str
     """``<= x``, ``>= x``, ``== x``, ``within x`` (of zero), or empty."""
+    reported: NotRequired[str]
+    """What Fu et al. (2023) report for it, if they do, with the machine."""
     notebook: NotRequired[str]
     """Name of the notebook that measured it."""
 
@@ -81,16 +83,30 @@ def met(row: Row) -> bool | None:
     return {"<=": value <= bound, ">=": value >= bound, "==": value == bound, "within": abs(value) <= bound}[relation]
 
 
+OWN_ERROR = (("chain.", "chain.md_halves."), ("spe.", "spe.md."))
+"""Beginnings of ids: of a quantity, and of the same between two MD samples."""
+
+
 def table(results: Sequence[Row]) -> str:
-    """Markdown table of results: quantity, measured ± error, target, met or not, n; those with a target come first."""
-    if not results:
+    """Markdown table of the results with a target: quantity, the paper's value, measured ± error, MD's own error, target, met or not, n."""
+    rows = sorted((row for row in results if row["target"]), key=lambda r: r["id"])
+    if not rows:
         return "No results yet: `make reproduce` measures them.\n"
-    lines = ["| quantity | measured | target | met | n |", "| --- | --- | --- | --- | --- |"]
-    for row in sorted(results, key=lambda r: (not r["target"], r["id"])):
+    known = {row["id"]: row for row in results}
+    lines = ["| quantity | reported | measured | MD's own | target | met | n |", "| --- | --- | --- | --- | --- | --- | --- |"]
+    for row in rows:
+        others = [row["id"].replace(start, md, 1) for start, md in OWN_ERROR if row["id"].startswith(start)]
         measured = _text(row["value"]) + (f" ± {_text(row['error'])}" if row["error"] is not None else "")
-        verdict = {True: "yes", False: "**no**", None: ""}[met(row)]
-        quantity = row["quantity"].replace("|", r"\|")
-        lines.append(f"| {quantity} | {measured} {row['unit']} | {row['target']} | {verdict} | {row['n']} |".replace("  ", " "))
+        cells = (
+            row["quantity"].replace("|", r"\|"),
+            row.get("reported", ""),
+            f"{measured} {row['unit']}",
+            *([_text(known[other]["value"]) for other in others if other in known] or [""]),
+            row["target"],
+            "yes" if met(row) else "**no**",
+            str(row["n"]),
+        )
+        lines.append(re.sub(" +", " ", f"| {' | '.join(cells)} |"))
     return "\n".join(lines) + "\n"
 
 

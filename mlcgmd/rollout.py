@@ -228,13 +228,16 @@ def _run(
             )
 
 
+def prepare_step(model: Model, systems: Sequence[CoarseSystem], replicas: int, sampler: Sampler) -> tuple[Stepper, Float[Tensor, "K n 3"]]:
+    """What makes the steps of ``replicas`` of each system, and their histories at the first frames."""
+    return Stepper(model, batch([s.topology for s in systems], replicas), sampler), _start(model, systems, replicas)
+
+
 @torch.inference_mode()
 def measure_speed(model: Model, systems: Sequence[CoarseSystem], replicas: int, sampler: Sampler, steps: int = 20) -> float:
     """Simulated time per second of processor time, of all copies together: the median of three times ``steps`` ML steps."""
-    c = model.config
-    stepper = Stepper(model, batch([s.topology for s in systems], replicas), sampler)
+    stepper, history = prepare_step(model, systems, replicas, sampler)
     generator = torch.Generator().manual_seed(0)
-    history = _start(model, systems, replicas)
     seconds = []
     for _ in range(4):
         start = time.process_time()
@@ -243,7 +246,7 @@ def measure_speed(model: Model, systems: Sequence[CoarseSystem], replicas: int, 
             history = torch.cat([history[1:], moved[None]])
         seconds.append(time.process_time() - start)
     # The first round warms up.
-    return c.time_step * steps * replicas * len(systems) / sorted(seconds[1:])[1]
+    return model.config.time_step * steps * replicas * len(systems) / sorted(seconds[1:])[1]
 
 
 def _bonds(systems: Sequence[CoarseSystem], replicas: int, guard: Guard) -> tuple[Tensor, Tensor]:

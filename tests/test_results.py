@@ -66,23 +66,24 @@ def test_met(target, value, expected):
     assert results.met(row(target=target, value=value)) is expected
 
 
-def test_table_puts_results_with_a_target_first():
+def test_table_has_the_results_with_a_target_beside_mds_own_error():
     lines = results.table(
         [
-            row(quantity="bias | of Rg", value=-0.02, error=0.01, target="within 0.03"),
-            row(id="b", quantity="speed", value=84000.0, unit="tau/s", n=48),
+            row(id="chain.rg2.bias", quantity="bias | of Rg", value=-0.02, error=0.01, target="within 0.03"),
+            row(id="chain.md_halves.rg2.bias", quantity="MD", value=0.004),
+            row(id="b", quantity="speed", value=84000.0, unit="tau/s", n=48, target=">= 2", reported="2 tau/s"),
             row(id="z", quantity="bonds", value=0.5, target="<= 0.03"),
         ]
     ).splitlines()
-    assert lines[2] == r"| bias \| of Rg | -0.02 ± 0.01 | within 0.03 | yes | 16 |"
-    assert lines[3].startswith("| bonds |") and "**no**" in lines[3]
-    assert lines[4] == "| speed | 84,000 tau/s | | | 48 |"
+    assert lines[2] == "| speed | 2 tau/s | 84,000 tau/s | | >= 2 | yes | 48 |"
+    assert lines[3] == r"| bias \| of Rg | | -0.02 ± 0.01 | 0.004 | within 0.03 | yes | 16 |"
+    assert lines[4].startswith("| bonds |") and "**no**" in lines[4] and len(lines) == 5
 
 
 def test_write_tables_replaces_only_what_is_between_the_markers(path, tmp_path):
     readme, book = tmp_path / "README.md", tmp_path / "book" / "results_table.md"
     readme.write_text(f"before\n{results.BEGIN}\nold\n{results.END}\nafter\n")
-    results.record([row(quantity="new")], "n", path)
+    results.record([row(quantity="new", target="within 1")], "n", path)
     results.write_tables(path, readme, book)
     once = readme.read_text()
     assert once.startswith("before\n") and once.endswith("\nafter\n") and "old" not in once and "| new |" in once

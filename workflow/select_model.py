@@ -1,4 +1,4 @@
-"""Choose a system's model on its validation systems: time step, history, width, radius, noise levels and sampler.
+"""Choose a system's model on its validation systems: time step, history, width and sampler.
 
 ``python workflow/select_model.py chain|spe`` trains small models of equal budget and compares samplers of the
 headline model, all on the validation systems, and writes data/selection_chain.csv or data/selection_spe.csv. It resumes.
@@ -34,17 +34,15 @@ CHAIN, LIQUID = 1500, 1000
 _REVERSE = Multistep(evaluations=12, sigma_max=8.0, stochasticity=1.0)
 
 
-def _liquid(
-    time_step: float = 20, history: int = 2, radius: float = 7.5, history_noise: tuple[float, float] = (0.01, 0.15)
-) -> train.TrainConfig:
+def _liquid(time_step: float = 20, history: int = 2) -> train.TrainConfig:
     """A small model of the electrolyte."""
     return train.TrainConfig(
         time_step=time_step,
         steps=LIQUID,
         history=history,
-        radius=radius,
+        radius=7.5,
         radial=16,
-        history_noise=history_noise,
+        history_noise=(0.01, 0.15),
         systems_per_batch=4,
         windows_per_system=4,
     )
@@ -85,10 +83,7 @@ CHOICES = {
         candidates={
             f"time step 20, history 2, {LIQUID} steps": _liquid(),
             f"time step 20, history 1, {LIQUID} steps": _liquid(history=1),
-            f"time step 20, history 3, {LIQUID} steps": _liquid(history=3),
             f"time step 40, history 2, {LIQUID} steps": _liquid(time_step=40),
-            f"time step 20, history 2, radius 6, {LIQUID} steps": _liquid(radius=6.0),
-            f"time step 20, history 2, much noise on the history, {LIQUID} steps": _liquid(history_noise=(0.01, 1.0)),
         },
         sampler=_REVERSE,
         samplers=[

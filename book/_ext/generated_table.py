@@ -2,7 +2,8 @@
 
 ``{generated-table}`` takes one argument: ``packages`` (the dependencies in pyproject.toml and their installed
 versions), ``notebooks`` (how long papermill took to run each committed notebook), ``datasets`` (the named sets of
-chains), ``electrolyte-datasets`` (those of electrolytes) or ``bead-types`` (the chain's bead types).
+chains), ``electrolyte-datasets`` (those of electrolytes), ``bead-types`` (the chain's bead types) or ``results`` (all
+numbers of data/results.json).
 """
 
 import json
@@ -86,12 +87,25 @@ def bead_types(root: Path) -> Table:
     return ["bead type", "well depth (kT)", "units it occurs in"], rows
 
 
+def results(root: Path) -> Table:
+    """Every number of data/results.json."""
+    rows = json.loads((root / "data" / "results.json").read_text())
+    table = []
+    for row in rows:
+        error = "" if row["error"] is None else f" ± {row['error']:.2g}"
+        table.append(
+            [row["id"], row["quantity"], f"{row['value']:.4g}{error} {row['unit']}", row["target"], str(row["n"]), row["notebook"]]
+        )
+    return ["id", "quantity", "value", "target", "n", "notebook"], table
+
+
 TABLES: dict[str, Callable[[Path], Table]] = {
     "packages": packages,
     "notebooks": notebooks,
     "datasets": datasets,
     "electrolyte-datasets": electrolyte_datasets,
     "bead-types": bead_types,
+    "results": results,
 }
 
 

@@ -8,6 +8,7 @@ import importlib
 import os
 import sys
 import tempfile
+import time
 from pathlib import Path
 from typing import Any
 
@@ -70,13 +71,9 @@ def sample(spec: ChainSpec) -> xr.Dataset:
     but other random numbers. Neither resumed nor written to disk.
     """
     interval, equilibration = round(spec.frame_interval / spec.time_step), round(spec.equilibration / spec.time_step)
-    seed, noise = np.random.default_rng([spec.seed, 2]).integers(1, 2**30, size=2)
     run = engine(spec)
     try:
-        run.commands_string(
-            f"minimize 0 1e-3 500 5000\nvelocity all create 1.0 {seed}\nfix motion all nve\n"
-            f"fix bath all langevin 1.0 1.0 {1 / spec.friction} {noise}\ntimestep {spec.time_step}\nrun {equilibration} post no"
-        )
+        run.commands_string(_motion(spec) + f"run {equilibration} post no")
         position = []
         for _ in range(round(spec.length / spec.frame_interval)):
             run.command(f"run {interval} pre no post no")
@@ -95,6 +92,34 @@ def sample(spec: ChainSpec) -> xr.Dataset:
         system=spec.name,
         units=spec.units,
         provenance={"engine": f"LAMMPS {version}"},
+    )
+
+
+def measure_speed(spec: ChainSpec, steps: int = 10_000) -> float:
+    """Simulated time per second of processor time on one core: the median of three times ``steps`` MD steps, after as many more.
+
+    Raises:
+        ImportError: the optional extra is not installed.
+    """
+    run = engine(spec)
+    try:
+        run.commands_string(_motion(spec) + f"run {steps} post no")
+        seconds = []
+        for _ in range(3):
+            start = time.process_time()
+            run.command(f"run {steps} pre no post no")
+            seconds.append(time.process_time() - start)
+    finally:
+        run.close()
+    return steps * spec.time_step / sorted(seconds)[1]
+
+
+def _motion(spec: ChainSpec) -> str:
+    """Commands: minimise, then velocity Verlet with a Langevin thermostat."""
+    seed, noise = np.random.default_rng([spec.seed, 2]).integers(1, 2**30, size=2)
+    return (
+        f"minimize 0 1e-3 500 5000\nvelocity all create 1.0 {seed}\nfix motion all nve\n"
+        f"fix bath all langevin 1.0 1.0 {1 / spec.friction} {noise}\ntimestep {spec.time_step}\n"
     )
 
 

@@ -1,0 +1,93 @@
+"""How fast, and where the time goes: rates of this machine, of the networks and of MD engines, one core, process time."""
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+
+import numpy as np
+import pandas as pd
+import torch
+import xarray as xr
+from torch.profiler import ProfilerActivity, profile
+from torch.utils.flop_counter import FlopCounterMode
+
+from . import rollout, windows
+from .checkpoint import Model
+from .refiner import Sampler
+from .systems.chain import ChainSpec
+from .trajectory import make
+from .windows import CoarseSystem
+
+
+def interleaved(measures: Mapping[str, Callable[[], float]], rounds: int) -> pd.DataFrame:
+    """Median, lowest and highest of several measurements, taken in turn so that a busy moment of the machine meets all of them."""
+    values = {name: [] for name in measures}  # type: dict[str, list[float]]
+    for _ in range(rounds):
+        for name, measure in measures.items():
+            values[name].append(measure())
+    rows = [{"engine": name, "median": np.median(v), "lowest": min(v), "highest": max(v)} for name, v in values.items()]
+    return pd.DataFrame(rows)
+
+
+def seconds(function: Callable[[], object], repeats: int = 5) -> float:
+    """Processor time of a call: the median, after one call to warm up."""
+    function()
+    taken = []
+    for _ in range(repeats):
+        start = time.process_time()
+        function()
+        taken.append(time.process_time() - start)
+    return float(np.median(taken))
+
+
+def matrix_rate(n: int = 1024) -> float:
+    """Floating point operations per second of a float32 matrix product of this many rows and columns, on one core."""
+    a, b = torch.rand(n, n), torch.rand(n, n)
+    return 2 * n**3 / seconds(lambda: a @ b)
+
+
+@torch.inference_mode()
+def network_rate(model: Model, systems: Sequence[CoarseSystem], copies: int, sampler: Sampler) -> float:
+    """Floating point operations of matrix products per second of one ML step: what else a step does counts as time only."""
+    step = one_step(model, systems, copies, sampler)
+    with FlopCounterMode(display=False) as counter:
+        step()
+    return counter.get_total_flops() / seconds(step)
+
+
+@torch.inference_mode()
+def where_time_goes(model: Model, systems: Sequence[CoarseSystem], copies: int, sampler: Sampler, most: int = 10) -> pd.DataFrame:
+    """The operators of one ML step that take the most processor time of their own, as shares of all of it."""
+    step = one_step(model, systems, copies, sampler)
+    step()
+    with profile(activities=[ProfilerActivity.CPU]) as record:
+        for _ in range(3):
+            step()
+    events = record.key_averages()
+    total = sum(event.self_cpu_time_total for event in events)
+    rows = [{"operator": e.key, "share": e.self_cpu_time_total / total, "calls": e.count // 3} for e in events]
+    return pd.DataFrame(rows).sort_values("share", ascending=False, ignore_index=True).head(most)
+
+
+def one_step(model: Model, systems: Sequence[CoarseSystem], copies: int, sampler: Sampler) -> Callable[[], object]:
+    """One ML step from the first frames, to be timed."""
+    stepper, history = rollout.prepare_step(model, systems, copies, sampler)
+    generator = torch.Generator().manual_seed(0)
+    return lambda: stepper(history, generator)
+
+
+def stretched_chain(units: int, level: float, frame_interval: float) -> tuple[ChainSpec, CoarseSystem]:
+    """A random chain of so many units at its start, to time models and engines on sizes of which there are no data."""
+    sequence = "".join(np.random.default_rng(units).choice(list("abcd"), size=units))
+    spec = ChainSpec(f"chain of {units} units", sequence, seed=units, length=frame_interval)
+    kinds, mass, bond = spec.topology()
+    fine: xr.Dataset = make(
+        spec.start()[None],
+        time=np.zeros(1),
+        particle_type=kinds,
+        type_name=spec.type_name,
+        mass=mass,
+        bond=bond,
+        system=spec.name,
+        units=spec.units,
+    )
+    return spec, windows.prepare(fine, level)
