@@ -258,9 +258,10 @@ def sweep(rows: pd.DataFrame, x: tuple[str, str], panels: Mapping[str, str], hue
 
     ``x`` and ``panels`` give a column's axis label. Columns in ``logarithmic``, the x one too, get a logarithmic axis.
     """
-    figure, axes = plt.subplots(1, len(panels), figsize=(WIDTH, 2.4), squeeze=False)
+    rows_of_panels = 1 if len(panels) < 4 else 2
+    figure, axes = plt.subplots(rows_of_panels, -(-len(panels) // rows_of_panels), figsize=(WIDTH, 2.4 * rows_of_panels), squeeze=False)
     column, xlabel = x
-    for axis, (name, ylabel) in zip(axes[0], panels.items(), strict=True):
+    for axis, (name, ylabel) in zip(axes.flat, panels.items(), strict=False):
         for k, (value, group) in enumerate(rows.groupby(hue, sort=False)):
             colour = sns.color_palette("colorblind")[k]
             axis.plot(group[column], group[name], "o", ms=3, color=colour, alpha=0.6)

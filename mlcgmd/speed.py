@@ -6,7 +6,6 @@ from collections.abc import Callable, Mapping, Sequence
 import numpy as np
 import pandas as pd
 import torch
-import xarray as xr
 from torch.profiler import ProfilerActivity, profile
 from torch.utils.flop_counter import FlopCounterMode
 
@@ -75,14 +74,15 @@ def one_step(model: Model, systems: Sequence[CoarseSystem], copies: int, sampler
     return lambda: stepper(history, generator)
 
 
-def stretched_chain(units: int, level: float, frame_interval: float) -> tuple[ChainSpec, CoarseSystem]:
-    """A random chain of so many units at its start, to time models and engines on sizes of which there are no data."""
+def stretched_chain(units: int, model: Model) -> tuple[ChainSpec, CoarseSystem]:
+    """A random chain of so many units, at rest at its start, to time a model and engines on sizes of which there are no data."""
+    c = model.config
     sequence = "".join(np.random.default_rng(units).choice(list("abcd"), size=units))
-    spec = ChainSpec(f"chain of {units} units", sequence, seed=units, length=frame_interval)
+    spec = ChainSpec(f"chain of {units} units", sequence, seed=units, length=c.time_step)
     kinds, mass, bond = spec.topology()
-    fine: xr.Dataset = make(
-        spec.start()[None],
-        time=np.zeros(1),
+    fine = make(
+        np.repeat(spec.start()[None], c.history, axis=0),
+        time=c.time_step * np.arange(c.history),
         particle_type=kinds,
         type_name=spec.type_name,
         mass=mass,
@@ -90,4 +90,4 @@ def stretched_chain(units: int, level: float, frame_interval: float) -> tuple[Ch
         system=spec.name,
         units=spec.units,
     )
-    return spec, windows.prepare(fine, level)
+    return spec, windows.prepare(fine, c.level)
