@@ -25,6 +25,9 @@ RESULTS = {"chain": "05_chain", "spe": "06_electrolyte"}
 SHARED = ("01_generate_md", "02_coarse_grain", "03_train", "04_simulate")
 """Notebooks that every system runs; what is not of the chain is stored beside them, with the system in its name."""
 
+ABLATIONS = {"07_ablation_refinement": ("chain", "spe"), "08_ablation_resolution": ("chain",), "09_ablation_timestep": ("chain",)}
+"""The systems of which each makes tables."""
+
 # mlcgmd/paths.py: where data/, figures/ and runs/ are made.
 os.environ["MLCGMD_ROOT"] = str(ROOT.resolve())
 
@@ -80,7 +83,7 @@ def shipped_data(wildcards):
 def tables(name):
     """The tables of an ablation; declared as outputs, so that they are removed before the job, only if they are to be made anew."""
     kind = name.split("_")[-1]
-    paths = [f"{SYSTEMS[system]['dataset']}.{kind}{part}.csv" for system in SYSTEMS for part in ("", ".course")]
+    paths = [f"{SYSTEMS[system]['dataset']}.{kind}{part}.csv" for system in ABLATIONS.get(name, ()) for part in ("", ".course")]
     return [(ROOT / "data" / "ablations" / path).as_posix() for path in paths if config.get("ablations")]
 
 

@@ -1,6 +1,7 @@
 """The book's sources hold together: pages, citations, links, and nothing that needs a network."""
 
 import importlib.util
+import json
 import re
 from pathlib import Path
 from types import ModuleType
@@ -108,3 +109,13 @@ def test_generated_tables_are_what_the_project_says() -> None:
     assert installed["numpy"] == __import__("numpy").__version__
     assert {row[0] for row in module.datasets(ROOT)[1]} >= {"chain-smoke", "chain-laptop"}
     assert ["B2", "0.40", "b, d"] in module.bead_types(ROOT)[1]
+
+
+def test_numbers_in_the_text_are_those_of_the_results_file() -> None:
+    shown = extension("result_role").shown
+    row = {"value": 0.023456, "error": 0.00212, "unit": "tau"}
+    assert shown(row) == "0.0235 ± 0.0021 tau" and shown(row | {"error": None}, 100) == "2.35 tau"
+    assert shown({"value": 167000.0, "error": None, "unit": "tau/s"}) == "167,000 tau/s"
+    known = {row["id"] for row in json.loads((ROOT / "data" / "results.json").read_text())}
+    used = {name.removesuffix(":x100") for page in PAGES for name in re.findall(r"\{result\}`([^`]+)`", page.read_text())}
+    assert used and used <= known

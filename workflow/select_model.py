@@ -34,10 +34,10 @@ CHAIN, LIQUID = 1500, 1000
 _REVERSE = Multistep(evaluations=12, sigma_max=8.0, stochasticity=1.0)
 
 
-def _liquid(time_step: float = 20, history: int = 2) -> train.TrainConfig:
+def _liquid(history: int) -> train.TrainConfig:
     """A small model of the electrolyte."""
     return train.TrainConfig(
-        time_step=time_step,
+        time_step=20,
         steps=LIQUID,
         history=history,
         radius=7.5,
@@ -81,18 +81,16 @@ CHOICES = {
         length=4000,
         replicas=4,
         candidates={
-            f"time step 20, history 2, {LIQUID} steps": _liquid(),
+            f"time step 20, history 2, {LIQUID} steps": _liquid(history=2),
             f"time step 20, history 1, {LIQUID} steps": _liquid(history=1),
-            f"time step 40, history 2, {LIQUID} steps": _liquid(time_step=40),
         },
         sampler=_REVERSE,
         samplers=[
             Gaussian(),
             _REVERSE,
             replace(_REVERSE, stochasticity=0.0),
-            *(replace(_REVERSE, evaluations=n) for n in (8, 20)),
-            *(replace(_REVERSE, sigma_max=s) for s in (4.0, 16.0)),
-            Langevin(),
+            replace(_REVERSE, evaluations=8),
+            replace(_REVERSE, sigma_max=4.0),
         ],
     ),
 }
