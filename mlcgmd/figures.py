@@ -279,9 +279,10 @@ def sweep(rows: pd.DataFrame, x: tuple[str, str], panels: Mapping[str, str], hue
             axis.set_yscale("log")
         if column in logarithmic:
             axis.set_xscale("log")
-            ticks = sorted(rows[column].unique())
-            axis.set_xticks(ticks, [f"{t:g}" for t in ticks])
-            axis.minorticks_off()
+            ticks = np.array(sorted(rows[column].unique()))
+            if (ticks[1:] / ticks[:-1]).min(initial=np.inf) > 1.5:
+                axis.set_xticks(ticks, [f"{t:g}" for t in ticks])
+                axis.minorticks_off()
     if rows[hue].nunique() > 1:
         axes[0, 0].legend(frameon=False, fontsize=7)
     sns.despine(figure)
@@ -314,7 +315,8 @@ def speed(by_copies: pd.DataFrame, by_size: pd.DataFrame) -> Figure:
         style = "o-" if kind == "refined" else "s--"
         axes[0].loglog(group.copies, group.speed, style, ms=3, lw=1, color=colour, label=f"{name}, {kind} ({units[name]})")
     axes[0].set(xlabel="copies in a batch", ylabel="simulated time per second")
-    axes[0].legend(frameon=False, fontsize=6)
+    axes[0].set_ylim(bottom=by_copies.speed.min() / 50)
+    axes[0].legend(frameon=False, fontsize=6, loc="lower right")
     for axis, (name, group) in zip(axes[1:], by_size.groupby("system", sort=False), strict=True):
         axis.loglog(group.beads, group.seconds, "o-", ms=3, lw=1, color=MODEL if name == "chain" else OTHER)
         axis.set(xlabel="beads", ylabel="seconds per ML step", title={"chain": "one chain", "spe": "electrolyte"}[name])
