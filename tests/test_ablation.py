@@ -2,6 +2,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 from toys import toy_systems
 
@@ -75,3 +76,24 @@ def test_what_one_step_says_about_a_model_that_knows_nothing(scratch: Path) -> N
     step = ablation.one_step(model, systems)
     assert step["noise"] > 0 and step["unexplained"] == pytest.approx(1, abs=0.5)
     assert step["drift"] ** 2 <= (1 + step["unexplained"] ** 0.5) ** 2
+
+
+def test_tables_are_made_once_and_refuse_other_settings(scratch: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ablation, "DATA", scratch)
+    monkeypatch.setattr(ablation.datasets, "register", lambda *_, **__: None)
+    monkeypatch.setattr(ablation.datasets, "verify", lambda path: path)
+    settings = [ablation.Setting(6, SMALL, Gaussian())]
+    made = ablation.tables("toy", "toy-set", settings, length=400, replicas=2)
+    monkeypatch.setattr(ablation, "run", lambda *_, **__: pytest.fail("the tables are there"))
+    again = ablation.tables("toy", "toy-set", settings, length=400, replicas=2)
+    assert all(a.equals(b) for a, b in zip(made, again, strict=True)) and made[0].sampler.tolist() == ["none"]
+    with pytest.raises(ValueError, match=r"toy-set\.toy\.csv holds the results of other settings; remove it"):
+        ablation.tables("toy", "toy-set", [ablation.Setting(6, replace(SMALL, seed=1), Gaussian())], length=400, replicas=2)
+
+
+def test_results_are_means_over_seeds() -> None:
+    rows = pd.DataFrame({"level": [4.0, 4.0, 8.0], "refinement": ["not refined"] * 3, "failed": [0.0, 1.0, 0.5], "size": [np.nan] * 3})
+    first, second = ablation.results_of(rows, "ablation.x.chain", ["level", "refinement"], {"failed": "failures", "size": "s", "gone": "g"})
+    assert first["id"] == "ablation.x.chain.level_4.not_refined.failed" and first["quantity"] == "chain, level 4, not refined: failures"
+    assert (first["value"], first["error"], first["n"]) == (0.5, 0.5, 2)
+    assert (second["value"], second["error"], second["n"]) == (0.5, None, 1)
