@@ -88,6 +88,8 @@ def tables(name):
 
 
 EXECUTE = "python workflow/notebooks.py {input[0]} {params.output} {params.values:q}"
+RECORD = EXECUTE + (" && python -m mlcgmd.results" if IN_PLACE else "")
+"""For notebooks that write results: the tables in README and book follow."""
 
 
 rule all:
@@ -180,10 +182,9 @@ rule results:
     params:
         values=lambda wildcards: parameters(wildcards.system, "dataset", model=headline(wildcards.system, "models")),
         output=lambda wildcards: output_of(RESULTS[wildcards.system], wildcards.system),
-        tables="python -m mlcgmd.results" if IN_PLACE else "true",
     threads: workflow.cores or 1  # one at a time: they share data/results.json
     shell:
-        EXECUTE + " && {params.tables}"
+        RECORD
 
 
 for name, values in config.get("across", {}).items():
@@ -200,7 +201,6 @@ for name, values in config.get("across", {}).items():
         params:
             values=json.dumps(values or {}),
             output=(ROOT / "notebooks" / f"{name}.ipynb").as_posix(),
-            tables="python -m mlcgmd.results" if IN_PLACE else "true",
         threads: workflow.cores or 1  # one at a time: they measure the speed and share data/results.json
         shell:
-            EXECUTE + " && {params.tables}"
+            RECORD

@@ -10,7 +10,7 @@ import hashlib
 import itertools
 import json
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -85,11 +85,6 @@ def trained(dataset: str, level: float, config: train.TrainConfig) -> checkpoint
     return model
 
 
-def starts(systems: Sequence[CoarseSystem]) -> list[CoarseSystem]:
-    """The first run of each composition, from which a simulation starts; the others are for MD's own error."""
-    return list({evaluation_spe.composition(s.name): s for s in reversed(systems)}.values())[::-1]
-
-
 def score(systems: Sequence[CoarseSystem], runs: Sequence[xr.Dataset], discard: float) -> dict[str, float]:
     """The headline numbers of a simulation against the MD of ``systems``: those of chains or of electrolytes.
 
@@ -129,13 +124,34 @@ def unbonded_distances(sample: Beads) -> np.ndarray:
     """Distances between beads that share no CG bond, nearest image, of frames spread over the sample; :data:`SAMPLED` at most."""
     b = len(sample.mass)
     i, j = np.triu_indices(b, 1)
-    free = ~np.isin(i * b + j, sample.bond.min(axis=1) * b + sample.bond.max(axis=1)) if len(sample.bond) else np.full(len(i), True)
+    free = ~np.isin(i * b + j, sample.bond.min(axis=1) * b + sample.bond.max(axis=1))
     i, j = i[free], j[free]
     frames = sample.frames[:: max(1, len(sample.frames) * len(i) // SAMPLED)]
     vector = frames[:, i] - frames[:, j]
     if isinstance(sample, evaluation_spe.Sample):
         vector -= sample.box * np.round(vector / sample.box)
     return np.linalg.norm(vector, axis=-1).ravel()
+
+
+def _against(md: Beads) -> dict[str, Callable[[Any], float]]:
+    """How to compare a sample with MD in the columns of :func:`course`; what MD has is computed once."""
+    measures: dict[str, Callable[[Any], float]] = {}
+    bond, angle, apart = md.bonds(), md.angles(), unbonded_distances(md)
+    if bond.size:
+        measures["bond_emd"] = lambda s: statistics.emd(bond.ravel(), s.bonds().ravel()) / bond.mean()
+    if angle.size:
+        measures["angle_emd"] = lambda s: statistics.emd(angle.ravel(), s.angles().ravel())
+    if apart.size:
+        near = np.quantile(apart, CLASH)
+        measures["clash"] = lambda s: (unbonded_distances(s) < near).mean()
+    if isinstance(md, evaluation.Sample):
+        size = md.rg2().mean()
+        measures["size"] = lambda s: s.rg2().mean() / size
+    if isinstance(md, evaluation_spe.Sample):
+        longest = evaluation_spe.r_max(evaluation_spe.Case([md], (md, md), None))
+        rdf = md.rdf("Li-chain", longest)
+        measures["rdf"] = lambda s: structure.distance(s.rdf("Li-chain", longest), rdf)
+    return measures
 
 
 def course(systems: Sequence[CoarseSystem], runs: Sequence[xr.Dataset]) -> pd.DataFrame:
@@ -147,9 +163,9 @@ def course(systems: Sequence[CoarseSystem], runs: Sequence[xr.Dataset]) -> pd.Da
     """
     of_run = evaluation.of_simulation if systems[0].box is None else evaluation_spe.of_simulation
     rows = []
-    for system, run in zip(starts(systems), runs, strict=True):
+    for system, run in zip(evaluation_spe.starts(systems), runs, strict=True):
         md = evaluation.of_md(system) if system.box is None else evaluation_spe.of_md(system)
-        bond, angle, apart = md.bonds(), md.angles(), unbonded_distances(md)
+        measures = _against(md)
         edges = np.linspace(0, run.sizes["frame"], min(BLOCKS, run.sizes["frame"] // 2) + 1).astype(int)
         for first, last in itertools.pairwise(edges):
             part = run.isel(frame=slice(first, last))
@@ -157,14 +173,7 @@ def course(systems: Sequence[CoarseSystem], runs: Sequence[xr.Dataset]) -> pd.Da
             row = {"system": system.name, "time": float(run.time[last - 1]), "alive": finite.mean()}
             sample = of_run(part.isel(replica=finite).assign(failure=("replica", np.full(finite.sum(), ""))), 0.0)
             if sample is not None:
-                row["bond_emd"] = statistics.emd(bond.ravel(), sample.bonds().ravel()) / bond.mean() if bond.size else np.nan
-                row["angle_emd"] = statistics.emd(angle.ravel(), sample.angles().ravel()) if angle.size else np.nan
-                row["clash"] = (unbonded_distances(sample) < np.quantile(apart, CLASH)).mean() if apart.size else np.nan
-                if isinstance(sample, evaluation.Sample) and isinstance(md, evaluation.Sample):
-                    row["size"] = sample.rg2().mean() / md.rg2().mean()
-                if isinstance(sample, evaluation_spe.Sample) and isinstance(md, evaluation_spe.Sample):
-                    longest = evaluation_spe.r_max(evaluation_spe.Case([md], (md, md), sample))
-                    row["rdf"] = structure.distance(sample.rdf("Li-chain", longest), md.rdf("Li-chain", longest))
+                row |= {name: function(sample) for name, function in measures.items()}
             rows.append(row)
     return pd.DataFrame(rows).drop(columns="system").groupby("time", as_index=False).mean()
 
@@ -178,7 +187,7 @@ def measure(
     """
     step = model.config.time_step
     steps = max(4, round(length / step / (1 if sampler.evaluations < 50 else 10)))
-    first = starts(systems)
+    first = evaluation_spe.starts(systems)
     path = FOLDER / f"{os.getpid()}.nc"
     path.unlink(missing_ok=True)
     runs = rollout.simulate(model, first, path, time_step=step, steps=steps, replicas=replicas, sampler=sampler, seed=seed, progress=False)
@@ -208,7 +217,8 @@ def run(
     rows, courses = [], []
     for setting in tqdm(settings, unit="setting", disable=not progress):
         columns = setting.columns()
-        text = json.dumps([dataset, split, length, replicas, columns, repr(setting)], sort_keys=True)
+        asked = dataclasses.asdict(dataclasses.replace(setting, level=float(setting.level)))
+        text = json.dumps([dataset, split, length, replicas, columns["sampler"], asked], sort_keys=True)
         path = FOLDER / "measured" / f"{hashlib.sha256(text.encode()).hexdigest()[:16]}.json"
         if not path.exists():
             if isinstance(setting.model, str):

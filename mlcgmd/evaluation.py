@@ -125,7 +125,7 @@ def compare(md: Sample, model: Sample) -> dict[str, float]:
 def _contacts(md: Sample, model: Sample, cutoff: float) -> float:
     try:
         return observables.contact_correlation(md.contacts(cutoff), model.contacts(cutoff), md.bond)
-    except ValueError:
+    except observables.ConstantMapError:
         return np.nan
 
 

@@ -115,6 +115,11 @@ def composition(name: str) -> str:
     return re.sub(r"(-\d+)-\d+$", r"\1", name)
 
 
+def starts(systems: Sequence[CoarseSystem]) -> list[CoarseSystem]:
+    """The first run of each composition, from which a simulation starts; the others are for MD's own error."""
+    return list({composition(s.name): s for s in reversed(systems)}.values())[::-1]
+
+
 def cases(systems: Sequence[CoarseSystem], runs: Sequence[xr.Dataset], discard: float) -> dict[str, Case]:
     """MD and simulation of each composition, by its name; of a simulation, the first ``discard`` ps are left out.
 

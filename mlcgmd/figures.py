@@ -24,6 +24,8 @@ MD, MODEL, OTHER, FOURTH = (sns.color_palette("colorblind")[k] for k in (7, 0, 1
 """Colours of MD, the refined model, what it is compared with, and one more."""
 COMPONENT_COLOURS = ("0.6", "#0173b2", "#f7c815")
 """Grey polymer, blue TFSI, yellow Li, in the order of trajectory.COMPONENTS."""
+LONG_TIME = {"tau": r"time ($10^3\,\tau$)", "ps": "time (ns)"}
+"""Axis label of a thousand time units."""
 WIDTH = 7.0
 """Inches, the width of the book's text."""
 
@@ -202,7 +204,7 @@ def stability(times: np.ndarray, unit: str, series: Mapping[str, np.ndarray], md
         axis.plot(times / 1e3, values, color=MODEL, lw=0.6)
         axis.axhline(md[label], color=MD, lw=1.4)
         axis.set_ylabel(label)
-    axes[-1].set_xlabel({"tau": r"time ($10^3\,\tau$)", "ps": "time (ns)"}[unit])
+    axes[-1].set_xlabel(LONG_TIME[unit])
     sns.despine(figure)
     return figure
 
@@ -298,7 +300,7 @@ def courses(table: pd.DataFrame, unit: str, panels: Mapping[str, str], hue: str,
             colour = sns.color_palette("colorblind")[k]
             axis.plot(seeds.mean().index / 1e3, seeds.mean(), "o-", ms=3, lw=1.2, color=colour, label=value)
             axis.fill_between(seeds.mean().index / 1e3, seeds.min(), seeds.max(), color=colour, alpha=0.2, lw=0)
-        axis.set(xlabel={"tau": r"time ($10^3\,\tau$)", "ps": "time (ns)"}[unit], ylabel=ylabel)
+        axis.set(xlabel=LONG_TIME[unit], ylabel=ylabel)
         if name in logarithmic:
             axis.set_yscale("log")
     axes[0, -1].legend(frameon=False, fontsize=7)

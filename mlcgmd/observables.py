@@ -147,11 +147,16 @@ def contact_map(position: np.ndarray, cutoff: float) -> np.ndarray:
     return contacts
 
 
+class ConstantMapError(ValueError):
+    """A contact map that does not vary, so that its correlation is not defined."""
+
+
 def contact_correlation(a: np.ndarray, b: np.ndarray, bond: np.ndarray) -> float:
     """Pearson correlation of two contact maps (N, N) over the pairs that are neither identical nor bonded.
 
     Raises:
-        ValueError: shapes differ, or a map does not vary over those pairs.
+        ValueError: shapes differ.
+        ConstantMapError: a map does not vary over those pairs.
     """
     a, b = np.asarray(a), np.asarray(b)
     if a.shape != b.shape or a.ndim != 2 or a.shape[0] != a.shape[1]:
@@ -160,7 +165,7 @@ def contact_correlation(a: np.ndarray, b: np.ndarray, bond: np.ndarray) -> float
     i, j = _indices(bond, 2, len(a)).T
     keep[i, j] = keep[j, i] = False
     if not (keep.sum() > 1 and np.ptp(a[keep]) > 0 and np.ptp(b[keep]) > 0):
-        raise ValueError("a contact map does not vary over the pairs that are not bonded; choose another cutoff")
+        raise ConstantMapError("a contact map does not vary over the pairs that are not bonded; choose another cutoff")
     return float(np.corrcoef(a[keep], b[keep])[0, 1])
 
 

@@ -96,11 +96,10 @@ def table(results: Sequence[Row]) -> str:
     lines = ["| quantity | reported | measured | MD's own | target | met | n |", "| --- | --- | --- | --- | --- | --- | --- |"]
     for row in rows:
         others = [row["id"].replace(start, md, 1) for start, md in OWN_ERROR if row["id"].startswith(start)]
-        measured = _text(row["value"]) + (f" ± {_text(row['error'])}" if row["error"] is not None else "")
         cells = (
             row["quantity"].replace("|", r"\|"),
             row.get("reported", ""),
-            f"{measured} {row['unit']}",
+            measured(row),
             *([_text(known[other]["value"]) for other in others if other in known] or [""]),
             row["target"],
             "yes" if met(row) else "**no**",
@@ -108,6 +107,12 @@ def table(results: Sequence[Row]) -> str:
         )
         lines.append(re.sub(" +", " ", f"| {' | '.join(cells)} |"))
     return "\n".join(lines) + "\n"
+
+
+def measured(row: Row, digits: int = 4, scale: float = 1.0) -> str:
+    """Value ± error and unit, in plain digits, both times ``scale``; ``digits`` of the value, two of the error."""
+    error = "" if row["error"] is None else f" ± {_text(scale * row['error'], 2)}"
+    return f"{_text(scale * row['value'], digits)}{error} {row['unit']}".strip()
 
 
 def insert(text: str, markdown: str) -> str:
@@ -140,9 +145,9 @@ def _round(x: float, digits: int) -> float:
     return float(f"{float(x):.{digits}g}")
 
 
-def _text(x: float) -> str:
+def _text(x: float, digits: int = 4) -> str:
     """Plain digits: 0.03, 12.5, 84,000."""
-    return f"{x:,.0f}" if abs(x) >= 1000 else f"{x:g}"
+    return f"{x:,.0f}" if abs(x) >= 1000 else f"{x:.{digits}g}"
 
 
 if __name__ == "__main__":

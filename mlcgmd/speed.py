@@ -19,7 +19,7 @@ from .windows import CoarseSystem
 
 def interleaved(measures: Mapping[str, Callable[[], float]], rounds: int) -> pd.DataFrame:
     """Median, lowest and highest of several measurements, taken in turn so that a busy moment of the machine meets all of them."""
-    values = {name: [] for name in measures}  # type: dict[str, list[float]]
+    values: dict[str, list[float]] = {name: [] for name in measures}
     for _ in range(rounds):
         for name, measure in measures.items():
             values[name].append(measure())

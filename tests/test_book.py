@@ -9,6 +9,8 @@ from types import ModuleType
 import pytest
 import yaml
 
+from mlcgmd.results import measured
+
 ROOT = Path(__file__).resolve().parents[1]
 BOOK = ROOT / "book"
 PAGES = sorted(BOOK.glob("*.md"))
@@ -112,10 +114,9 @@ def test_generated_tables_are_what_the_project_says() -> None:
 
 
 def test_numbers_in_the_text_are_those_of_the_results_file() -> None:
-    shown = extension("result_role").shown
     row = {"value": 0.023456, "error": 0.00212, "unit": "tau"}
-    assert shown(row) == "0.0235 ± 0.0021 tau" and shown(row | {"error": None}, 100) == "2.35 tau"
-    assert shown({"value": 167000.0, "error": None, "unit": "tau/s"}) == "167,000 tau/s"
+    assert measured(row, 3) == "0.0235 ± 0.0021 tau" and measured(row | {"error": None}, 3, 100) == "2.35 tau"
+    assert measured({"value": 167000.0, "error": None, "unit": "tau/s"}, 3) == "167,000 tau/s"
     known = {row["id"] for row in json.loads((ROOT / "data" / "results.json").read_text())}
     used = {name.removesuffix(":x100") for page in PAGES for name in re.findall(r"\{result\}`([^`]+)`", page.read_text())}
     assert used and used <= known

@@ -89,14 +89,11 @@ def bead_types(root: Path) -> Table:
 
 def results(root: Path) -> Table:
     """Every number of data/results.json."""
-    rows = json.loads((root / "data" / "results.json").read_text())
-    table = []
-    for row in rows:
-        error = "" if row["error"] is None else f" ± {row['error']:.2g}"
-        table.append(
-            [row["id"], row["quantity"], f"{row['value']:.4g}{error} {row['unit']}", row["target"], str(row["n"]), row["notebook"]]
-        )
-    return ["id", "quantity", "value", "target", "n", "notebook"], table
+    from mlcgmd.results import load, measured
+
+    rows = load(root / "data" / "results.json")
+    cells = [[row["id"], row["quantity"], measured(row), row["target"], str(row["n"]), row["notebook"]] for row in rows]
+    return ["id", "quantity", "value", "target", "n", "notebook"], cells
 
 
 TABLES: dict[str, Callable[[Path], Table]] = {
