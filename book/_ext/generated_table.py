@@ -92,8 +92,8 @@ def results(root: Path) -> Table:
     from mlcgmd.results import load, measured
 
     rows = load(root / "data" / "results.json")
-    cells = [[row["id"], row["quantity"], measured(row), row["target"], str(row["n"]), row["notebook"]] for row in rows]
-    return ["id", "quantity", "value", "target", "n", "notebook"], cells
+    cells = [[row["quantity"], measured(row), row["target"], str(row["n"]), row["notebook"], row["id"]] for row in rows]
+    return ["quantity", "value", "target", "n", "notebook", "id"], cells
 
 
 TABLES: dict[str, Callable[[Path], Table]] = {
