@@ -10,7 +10,8 @@ molecule is beside the box; another pair has that of its nearest image, x_i - x_
 is a multiple of the box, found with the pair.
 """
 
-from collections.abc import Sequence
+import functools
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, fields, replace
 from typing import TypeVar
 
@@ -21,6 +22,7 @@ from jaxtyping import Bool, Float, Int
 from scipy.sparse import csr_array
 from scipy.sparse.csgraph import shortest_path
 from torch import Tensor
+from torch.nn.functional import embedding_bag
 from vesin import NeighborList
 
 from .mapping import CoarseGraining
@@ -78,7 +80,7 @@ def topology(fine: xr.Dataset, mapping: CoarseGraining) -> Topology:
     bonds = csr_array((np.ones(len(mapping.bond)), (mapping.bond[:, 0], mapping.bond[:, 1])), shape=(b, b))
     periodic = "box" in fine
     if periodic:
-        hops = _near(bonds)
+        hops = _hops(bonds)
         i, j = hops.nonzero()
         i, j = i[i < j], j[i < j]
         order = np.lexsort((j, i))
@@ -114,7 +116,7 @@ def _candidates(pair: Tensor, b: int) -> tuple[Tensor, Tensor]:
     return candidate, torch.isin(candidate[0] * b + candidate[1], pair[0] * b + pair[1])
 
 
-def _near(bonds: csr_array) -> csr_array:
+def _hops(bonds: csr_array) -> csr_array:
     """Number of bonds between the beads that are at most :data:`HOPS` bonds apart, sparse."""
     step = ((bonds + bonds.T) > 0).astype(np.int64)
     hops, reached = step.copy(), step.copy()
@@ -125,6 +127,50 @@ def _near(bonds: csr_array) -> csr_array:
     hops.setdiag(0)
     hops.eliminate_zeros()
     return hops
+
+
+@dataclass(frozen=True)
+class Incidence(_Movable):
+    """Which pairs each node is in: to sum over them, or over the ends of pairs, in one pass through memory.
+
+    A sum over rows that an index names is what ``embedding_bag`` does, several times as fast as ``index_select`` and ``index_add``.
+
+    Attributes:
+        ends: nodes i, j of each pair.
+        pair: pairs of the first node, then those of the second, ...; m = 2 E of them.
+        sign: 1 where that node is i, -1 where it is j.
+        first: where in ``pair`` those of each node begin.
+    """
+
+    ends: Int[Tensor, "E 2"]
+    pair: Int[Tensor, " m"]
+    sign: Float[Tensor, " m"]
+    first: Int[Tensor, " n"]
+
+    def over_ends(self, h: Float[Tensor, "n c"]) -> Float[Tensor, "E c"]:
+        """h_i + h_j."""
+        return embedding_bag(self.ends, h, mode="sum")
+
+    def over_pairs(self, e: Float[Tensor, "E c"]) -> Float[Tensor, "n c"]:
+        """sum_j e_ij of symmetric e."""
+        return embedding_bag(self.pair, e, self.first, mode="sum")
+
+    def over_antisymmetric_pairs(self, e: Float[Tensor, "E c"]) -> Float[Tensor, "n c"]:
+        """sum_j e_ij where e_ji = -e_ij."""
+        return embedding_bag(self.pair, e, self.first, mode="sum", per_sample_weights=self.sign.to(e.dtype))
+
+
+def incidence(pair: Int[Tensor, "2 E"], n: int) -> Incidence:
+    """The incidence of pairs of ``n`` nodes."""
+    node = pair.reshape(-1)
+    order = torch.argsort(node, stable=True)
+    count = torch.bincount(node, minlength=n)
+    return Incidence(
+        ends=pair.T.contiguous(),
+        pair=order.remainder(pair.shape[1]) if len(order) else order,
+        sign=torch.where(order < pair.shape[1], 1.0, -1.0),
+        first=count.cumsum(0) - count,
+    )
 
 
 @dataclass(frozen=True)
@@ -163,6 +209,18 @@ class Batch(_Movable):
     def periodic(self) -> bool:
         """Whether any system has a box."""
         return bool(torch.isfinite(self.fine.box).any())
+
+    @functools.cached_property
+    def along(self) -> "Edges":
+        """The pairs along bonds, which never change."""
+        feature = self.fine.pair_feature.index_select(0, self.pair_source)
+        return Edges(self.pair, feature, feature.new_zeros(3, len(feature)), incidence(self.pair, len(self.node_source)))
+
+    @functools.cached_property
+    def candidate_box(self) -> Float[Tensor, "3 C"]:
+        """Box edges of each candidate."""
+        system = self.graph_system.index_select(0, self.node_graph.index_select(0, self.candidate[0]))
+        return self.fine.box.index_select(0, system).T.contiguous()
 
 
 def join(systems: Sequence[Topology]) -> Topology:
@@ -229,7 +287,7 @@ def batch(systems: Sequence[Topology], copies: int) -> Batch:
     )
 
 
-def image_shift(displacement: Float[Tensor, "... 3"], box: Float[Tensor, "... 3"]) -> Float[Tensor, "... 3"]:
+def image_shift(displacement: Float[Tensor, "*shape"], box: Float[Tensor, "*edges"]) -> Float[Tensor, "*shape"]:
     """The multiple of the box edges that leaves the shortest displacement - shift; zero along infinite edges."""
     return torch.where(torch.isfinite(box), box * torch.round(displacement / box), 0.0)
 
@@ -242,15 +300,23 @@ class Edges(_Movable):
         pair: nodes of each pair.
         feature: [1 if bonded, 1 / number of CG bonds between i and j]; zero for pairs found by distance.
         shift: a multiple of the box.
+        incidence: which of them each node is in.
     """
 
     pair: Int[Tensor, "2 E"]
     feature: Float[Tensor, "E 2"]
-    shift: Float[Tensor, "E 3"]
+    shift: Float[Tensor, "3 E"]
+    incidence: Incidence
 
-    def displacement(self, position: Float[Tensor, "n 3"], scale: Float[Tensor, "E 1"] | float = 1.0) -> Float[Tensor, "E 3"]:
+    def displacement(self, position: Float[Tensor, "n 3"], scale: Float[Tensor, " E"] | float = 1.0) -> Float[Tensor, "3 E"]:
         """x_ij of ``position``, which are positions times ``scale``."""
-        return position.index_select(0, self.pair[0]) - position.index_select(0, self.pair[1]) - scale * self.shift
+        return across(position, self.pair) - scale * self.shift
+
+
+def across(x: Float[Tensor, "n 3"], pair: Int[Tensor, "2 E"]) -> Float[Tensor, "3 E"]:
+    """x_i - x_j."""
+    planes = x.T.contiguous()
+    return planes.index_select(1, pair[0]) - planes.index_select(1, pair[1])
 
 
 def edges(graph: Batch, position: Float[Tensor, "n 3"], radius: float | None) -> Edges:
@@ -259,8 +325,7 @@ def edges(graph: Batch, position: Float[Tensor, "n 3"], radius: float | None) ->
     Raises:
         ValueError: a periodic box without a radius, or a radius above half an edge: a bead would meet two images of another.
     """
-    feature = graph.fine.pair_feature.index_select(0, graph.pair_source)
-    along = Edges(graph.pair, feature, feature.new_zeros(len(feature), 3))
+    along = graph.along
     if not graph.periodic:
         return along
     shortest = float(graph.fine.box.min())
@@ -268,18 +333,20 @@ def edges(graph: Batch, position: Float[Tensor, "n 3"], radius: float | None) ->
         raise ValueError(
             f"a radius of {radius} does not go with a periodic box of edge {shortest:.4g}: give one of at most half of it, or a larger box"
         )
-    box = graph.fine.box.index_select(0, graph.graph_system)
-    found, shift = _dense(graph, position, box, radius)
-    counts = torch.bincount(graph.node_graph, minlength=graph.n_graphs)
-    large = torch.nonzero((counts > DENSE) & torch.isfinite(box).all(dim=1)).flatten().tolist()
-    pairs, shifts = [along.pair, found], [along.shift, shift]
-    for g in large:
-        nodes = slice(int(counts[:g].sum()), int(counts[: g + 1].sum()))
-        found, shift = _cells(graph, position, nodes, box[g], radius)
-        pairs.append(found)
-        shifts.append(shift)
+    pairs, shifts = zip((along.pair, along.shift), *_near(graph, position, radius), strict=True)
     pair = torch.cat(pairs, dim=1)
-    return Edges(pair, torch.cat([feature, feature.new_zeros(pair.shape[1] - len(feature), 2)]), torch.cat(shifts))
+    none = along.feature.new_zeros(pair.shape[1] - len(along.feature), 2)
+    return Edges(pair, torch.cat([along.feature, none]), torch.cat(shifts, dim=1), incidence(pair, len(position)))
+
+
+def _near(graph: Batch, position: Tensor, radius: float) -> Iterator[tuple[Tensor, Tensor]]:
+    """Pairs nearer than ``radius`` besides those along bonds, and their shifts: of all small copies, of each large one."""
+    yield _dense(graph, position, radius)
+    box = graph.fine.box.index_select(0, graph.graph_system)
+    counts = torch.bincount(graph.node_graph, minlength=graph.n_graphs)
+    for g in torch.nonzero((counts > DENSE) & torch.isfinite(box).all(dim=1)).flatten().tolist():
+        nodes = slice(int(counts[:g].sum()), int(counts[: g + 1].sum()))
+        yield _cells(graph, position, nodes, box[g], radius)
 
 
 def part(graph: Batch, position: Float[Tensor, "n 3"], core: Float[Tensor, "C C"]) -> Float[Tensor, "n 3"]:
@@ -287,27 +354,26 @@ def part(graph: Batch, position: Float[Tensor, "n 3"], core: Float[Tensor, "C C"
 
     One pass: with a third bead between them two may stay a little nearer.
     """
-    links = edges(graph, position, float(core.max()))
-    along = graph.pair.shape[1]
-    i, j = links.pair[:, along:]
-    vector = links.displacement(position)[along:]
-    distance = vector.norm(dim=1)
+    pairs, shifts = zip(*_near(graph, position, float(core.max())), strict=True)
+    pair = torch.cat(pairs, dim=1)
+    vector = across(position, pair) - torch.cat(shifts, dim=1)
+    distance = vector.norm(dim=0)
     component = graph.fine.component.index_select(0, graph.node_source)
-    overlap = core[component[i], component[j]] - distance
+    overlap = core[component[pair[0]], component[pair[1]]] - distance
     near = torch.nonzero(overlap > 0).flatten()
-    move = vector[near] * (0.5 * overlap[near] / distance[near].clamp(min=1e-3))[:, None]
-    return position.index_add(0, i[near], move).index_add(0, j[near], move, alpha=-1)
+    move = vector[:, near] * (0.5 * overlap[near] / distance[near].clamp(min=1e-3))
+    i, j = pair[:, near]
+    return position.index_add(0, i, move.T).index_add(0, j, move.T, alpha=-1)
 
 
-def _dense(graph: Batch, position: Tensor, box: Tensor, radius: float) -> tuple[Tensor, Tensor]:
+def _dense(graph: Batch, position: Tensor, radius: float) -> tuple[Tensor, Tensor]:
     """Near pairs among the candidates, without those along bonds at the same image."""
-    i, j = graph.candidate
-    displacement = position.index_select(0, i) - position.index_select(0, j)
-    shift = image_shift(displacement, box.index_select(0, graph.node_graph.index_select(0, i)))
-    near = (displacement - shift).square().sum(dim=1) < radius**2
-    known = graph.fine.candidate_known.index_select(0, graph.candidate_source) & (shift == 0).all(dim=1)
+    displacement = across(position, graph.candidate)
+    shift = image_shift(displacement, graph.candidate_box)
+    near = (displacement - shift).square().sum(dim=0) < radius**2
+    known = graph.fine.candidate_known.index_select(0, graph.candidate_source) & (shift == 0).all(dim=0)
     chosen = torch.nonzero(near & ~known).flatten()
-    return graph.candidate.index_select(1, chosen), shift.index_select(0, chosen)
+    return graph.candidate.index_select(1, chosen), shift.index_select(1, chosen)
 
 
 def _cells(graph: Batch, position: Tensor, nodes: slice, box: Tensor, radius: float) -> tuple[Tensor, Tensor]:
@@ -320,11 +386,11 @@ def _cells(graph: Batch, position: Tensor, nodes: slice, box: Tensor, radius: fl
     i, j, images = lists.compute(points=(x - cell * edge).numpy(), box=torch.diag(edge).numpy(), periodic=True, quantities="ijS")
     i, j = torch.from_numpy(i.astype(np.int64)), torch.from_numpy(j.astype(np.int64))
     # vesin: x_ij = x_j - x_i + S box of the wrapped points.
-    shift = ((cell[i] - cell[j] + torch.from_numpy(images.astype(np.float64))) * edge).to(position.dtype)
+    shift = ((cell[i] - cell[j] + torch.from_numpy(images.astype(np.float64))) * edge).to(position.dtype).T
     inside = (graph.pair[0] >= nodes.start) & (graph.pair[0] < nodes.stop)
     n = len(x)
     along = (graph.pair[:, inside] - nodes.start).cpu()
     low, high = torch.minimum(i, j), torch.maximum(i, j)
-    known = torch.isin(low * n + high, along[0] * n + along[1]) & (shift == 0).all(dim=1)
+    known = torch.isin(low * n + high, along[0] * n + along[1]) & (shift == 0).all(dim=0)
     chosen = torch.nonzero(~known & (i != j)).flatten()
-    return (torch.stack([i, j]) + nodes.start)[:, chosen].to(position.device), shift[chosen].to(position.device)
+    return (torch.stack([i, j]) + nodes.start)[:, chosen].to(position.device), shift[:, chosen].to(position.device)

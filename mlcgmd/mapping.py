@@ -107,9 +107,10 @@ class CoarseGraining:
             box=fine.box.values if "box" in fine else None,
             system=fine.attrs["system"],
             units="lj" if fine.attrs["length_unit"] == "sigma" else "real",
+            level=self.level,
         )
         coarse["bead_rg2"] = (("frame", "particle"), self.bead_rg2(position))
-        coarse.attrs |= {"level": self.level, "provenance": fine.attrs["provenance"]}
+        coarse.attrs["provenance"] = fine.attrs["provenance"]
         return coarse
 
 

@@ -4,13 +4,19 @@ Encode-process-decode networks (Battaglia et al. 2018; Sanchez-Gonzalez et al. 2
 pairs. Inputs are scalars that do not change under translation, rotation and reflection; vectors
 leave as sums of the pair vectors that came in, with learned scalar coefficients. So the networks
 are equivariant by construction and need not learn it from rotated copies of the data.
+
+What pairs have few of, their vectors and features, has the pairs along its last dimension: operations on it run along memory.
+States have them along the first, as matrix products want it. What is made in a step is changed in place where that saves a pass.
 """
 
 from itertools import pairwise
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Float
 from torch import Tensor, nn
+from torch.nn.functional import linear, silu
+
+from .graph import Incidence
 
 
 class MLP(nn.Sequential):
@@ -42,19 +48,32 @@ class Interaction(nn.Module):
         self.norm = nn.LayerNorm(width)
 
     def forward(
-        self, h: Float[Tensor, "n width"], e: Float[Tensor, "E width"], pair: Int[Tensor, "2 E"]
+        self, h: Float[Tensor, "n width"], e: Float[Tensor, "E width"], incidence: Incidence
     ) -> tuple[Float[Tensor, "n width"], Float[Tensor, "E width"]]:
         """New node and pair states."""
         g = self.norm(h)
-        sent = self.from_node(g)
-        message = self.from_edge(e) + sent.index_select(0, pair[0]) + sent.index_select(0, pair[1])
-        e = e + self.edge_out(nn.functional.silu(message))
-        return h + self.node(torch.cat([g, gather(e, pair, len(h)) / self.neighbours], dim=1)), e
+        # W e + b + W_h (h_i + h_j), the bias with the nodes, added up by the product itself.
+        sent = linear(g, self.from_node.weight, self.from_edge.bias / 2)
+        message = incidence.over_ends(sent).addmm_(e, self.from_edge.weight.T)
+        e = self.edge_out(silu(message, inplace=True)).add_(e)
+        first, _, last = self.node
+        assert isinstance(first, nn.Linear)
+        own, around = first.weight.split(g.shape[1], dim=1)
+        inner = linear(g, own, first.bias).addmm_(incidence.over_pairs(e), around.T, alpha=1 / self.neighbours)
+        return last(silu(inner, inplace=True)).add_(h), e
 
 
-def gather(e: Float[Tensor, "E c"], pair: Int[Tensor, "2 E"], n: int) -> Float[Tensor, "n c"]:
-    """Sum over the pairs of each node."""
-    return e.new_zeros(n, e.shape[1]).index_add_(0, pair[0], e).index_add_(0, pair[1], e)
+def contract(a: Float[Tensor, "m ..."], b: Float[Tensor, "m ..."]) -> Float[Tensor, "..."]:
+    """Sum of products over the first dimension, one after the other: the products are never in memory together."""
+    total = a[0] * b[0]
+    for x, y in zip(a[1:], b[1:], strict=True):
+        total.addcmul_(x, y)
+    return total
+
+
+def in_planes(layer: nn.Linear, e: Float[Tensor, "E width"]) -> Float[Tensor, "c E"]:
+    """A linear layer of states, with the pairs along the last dimension."""
+    return torch.addmm(layer.bias[:, None], layer.weight, e.T)
 
 
 class Directions(nn.Module):
@@ -71,18 +90,16 @@ class Directions(nn.Module):
         self.from_edge = nn.Linear(width, vectors * self.channels)
         self.out = nn.Linear((vectors + 1) * self.channels, width)
 
-    def forward(
-        self, e: Float[Tensor, "E width"], pair: Int[Tensor, "2 E"], vector: Float[Tensor, "E k 3"], n: int
-    ) -> Float[Tensor, "E width"]:
-        """New pair states, of ``n`` nodes; ``vector`` are antisymmetric and of order one."""
-        k, c = vector.shape[1], self.channels
-        weighted = (self.from_edge(e).view(-1, k, c, 1) * vector[:, :, None]).sum(dim=1).flatten(1)
-        summed = weighted.new_zeros(n, 3 * c).index_add_(0, pair[0], weighted).index_add_(0, pair[1], weighted, alpha=-1)
+    def forward(self, e: Float[Tensor, "E width"], incidence: Incidence, vector: Float[Tensor, "k 3 E"]) -> Float[Tensor, "E width"]:
+        """New pair states; ``vector`` are antisymmetric and of order one."""
+        k, c = len(vector), self.channels
+        weighted = contract(in_planes(self.from_edge, e).view(k, 1, c, -1), vector[:, :, None])
+        summed = incidence.over_antisymmetric_pairs(weighted.view(3 * c, -1).T.contiguous())
         # Products of states feed back into states: vectors stay bounded.
-        summed = summed * (1 + summed.square().mean(dim=1, keepdim=True)).rsqrt()
-        first, second = (summed.index_select(0, end).view(-1, 1, c, 3) for end in pair)
-        along = ((first - second) * vector[:, :, None]).sum(dim=3).flatten(1)
-        return e + self.out(torch.cat([along, (first * second).sum(dim=3).flatten(1)], dim=1))
+        summed = (summed * (1 + summed.square().mean(dim=1, keepdim=True)).rsqrt()).T.contiguous()
+        first, second = (summed.index_select(1, end).view(3, c, -1) for end in incidence.ends.T)
+        along = contract((first - second)[:, None], vector.transpose(0, 1)[:, :, None]).view(k * c, -1)
+        return self.out(torch.cat([along, contract(first, second)]).T).add_(e)
 
 
 def pass_messages(
@@ -90,29 +107,27 @@ def pass_messages(
     directions: nn.ModuleList,
     h: Float[Tensor, "n width"],
     e: Float[Tensor, "E width"],
-    pair: Int[Tensor, "2 E"],
-    vector: Float[Tensor, "E k 3"],
+    incidence: Incidence,
+    vector: Float[Tensor, "k 3 E"],
 ) -> tuple[Float[Tensor, "n width"], Float[Tensor, "E width"]]:
     """All :class:`Interaction` layers in turn, with the :class:`Directions`, where there are any, between them."""
     for k, layer in enumerate(layers):
         if k and directions:
-            e = directions[k - 1](e, pair, vector, len(h))
-        h, e = layer(h, e, pair)
+            e = directions[k - 1](e, incidence, vector)
+        h, e = layer(h, e, incidence)
     return h, e
 
 
-def invariants(vectors: Float[Tensor, "E k 3"]) -> Float[Tensor, "E features"]:
+def invariants(vectors: Float[Tensor, "k 3 E"]) -> Float[Tensor, "features E"]:
     """Scalars of k vectors per pair that are even under i <-> j: of each length r: r, r/(1+r), exp(-r^2/2);
     of each two vectors the bounded projection a.b / sqrt((1 + a^2)(1 + b^2))."""
-    square = vectors.square().sum(dim=2)
+    square = contract(vectors.transpose(0, 1), vectors.transpose(0, 1))
     length = (square + 1e-12).sqrt()
-    features = [length, length / (1 + length), torch.exp(-square / 2)]
-    k = vectors.shape[1]
-    scale = (1 + square).rsqrt()
-    for a in range(k):
-        for b in range(a + 1, k):
-            features.append(((vectors[:, a] * vectors[:, b]).sum(dim=1) * scale[:, a] * scale[:, b])[:, None])
-    return torch.cat(features, dim=1)
+    features = [length, length / (1 + length), torch.exp(-square.clamp(max=120) / 2)]
+    bounded = vectors * (1 + square).rsqrt()[:, None]
+    for a in range(len(vectors) - 1):
+        features.append(contract(bounded[a], bounded[a + 1 :].transpose(0, 1)))
+    return torch.cat(features)
 
 
 def n_invariants(k: int) -> int:
@@ -120,11 +135,13 @@ def n_invariants(k: int) -> int:
     return 3 * k + k * (k - 1) // 2
 
 
-def radial(vector: Float[Tensor, "E 3"], n: int, largest: float) -> Float[Tensor, "E n"]:
+def radial(vector: Float[Tensor, "3 E"], n: int, largest: float) -> Float[Tensor, "n E"]:
     """Gaussians of the length at ``n`` centres from 0 to ``largest``, as wide as their spacing: what resolves the shells of a liquid."""
     centre = torch.linspace(0, largest, n, dtype=vector.dtype, device=vector.device)
     spacing = largest / max(1, n - 1)
-    return torch.exp(-(((vector.norm(dim=1, keepdim=True) - centre) / spacing) ** 2))
+    length = contract(vector, vector).sqrt()
+    # The exponential of what underflows takes thirty times as long.
+    return torch.exp(-((length - centre[:, None]) / spacing).square().clamp(max=60))
 
 
 class VectorReadout(nn.Module):
@@ -149,22 +166,22 @@ class VectorReadout(nn.Module):
         self,
         h: Float[Tensor, "n width"],
         e: Float[Tensor, "E width"],
-        pair: Int[Tensor, "2 E"],
-        pair_vector: Float[Tensor, "E k 3"],
+        incidence: Incidence,
+        pair_vector: Float[Tensor, "k 3 E"],
         node_vector: Float[Tensor, "n w 3"],
     ) -> Float[Tensor, "n 3"]:
         """One vector per node."""
         k, c = self.pair_vectors, self.channels
-        weighted = (self.from_edge(e).view(-1, k, c, 1) * pair_vector[:, :, None, :]).reshape(len(e), k * c * 3)
-        summed = weighted.new_zeros(len(h), k * c * 3).index_add_(0, pair[0], weighted).index_add_(0, pair[1], weighted, alpha=-1)
+        weighted = in_planes(self.from_edge, e).view(k, c, 1, -1) * pair_vector[:, None]
+        summed = incidence.over_antisymmetric_pairs(weighted.view(k * c * 3, -1).T.contiguous())
         gates = self.from_node(h)
         out = (summed.view(-1, k * c, 3) * gates[:, : k * c, None]).sum(dim=1) / Interaction.neighbours
         return out + (node_vector * gates[:, k * c :, None]).sum(dim=1)
 
 
-def unit(vector: Float[Tensor, "... 3"]) -> Float[Tensor, "... 3"]:
+def unit(vector: Float[Tensor, "k 3 E"]) -> Float[Tensor, "k 3 E"]:
     """Directions, which fade to zero within a hundredth of a unit of length.
 
     A readout of plain pair vectors cannot part two beads that nearly coincide: what it adds is as short as their vector.
     """
-    return vector * (vector.square().sum(dim=-1, keepdim=True) + 1e-4).rsqrt()
+    return vector * (vector.square().sum(dim=1, keepdim=True) + 1e-4).rsqrt()

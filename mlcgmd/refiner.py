@@ -15,7 +15,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from .graph import Batch, edges
+from .graph import Batch, across, edges
 from .networks import MLP, Directions, Interaction, VectorReadout, invariants, n_invariants, pass_messages, radial, unit
 from .simulator import Prediction, SimulatorConfig
 
@@ -58,16 +58,14 @@ class Refiner(nn.Module):
         # Beads that meet within the step need not be near at time t: the pairs are those of the positions to expect from the noisy ones.
         links = edges(graph, mean + std * c_in * z, self.radius) if graph.periodic else prediction.edges
         scale = 1 / self.pair_length
-        i, j = links.pair
         # x(t), the noisy x(t+1) (scaled so that it stays finite for large sigma), and the noise itself.
         proposal = c_in * (mean + std * noisy) / self.pair_length
         pair_vector = torch.stack(
             [
                 links.displacement(position / self.pair_length, scale),
-                links.displacement(proposal, scale * c_in.index_select(0, i)),
-                z.index_select(0, i) - z.index_select(0, j),
-            ],
-            dim=1,
+                links.displacement(proposal, scale * c_in[:, 0].index_select(0, links.pair[0])),
+                across(z, links.pair),
+            ]
         )
         # A proposal in the frame of one bead: c_in is the same on both ends, so differences are translation invariant.
         c_noise = sigma.log() / 4
@@ -75,16 +73,14 @@ class Refiner(nn.Module):
             torch.cat([c_noise, (2 * c_noise).sin(), (2 * c_noise).cos(), (4 * c_noise).sin(), (4 * c_noise).cos()], dim=1)
         )
         h = self.node_in(torch.cat([prediction.node, z.norm(dim=1, keepdim=True)], dim=1)) + noise
-        shells = radial(pair_vector[:, 1], self.radial, self.reach)
-        e = self.pair_in(torch.cat([invariants(pair_vector), shells], dim=1))
+        shells = radial(pair_vector[1], self.radial, self.reach)
+        e = self.pair_in(torch.cat([invariants(pair_vector), shells]).T)
         # Those along bonds come first at any time; of others no latent is known.
         along = graph.pair.shape[1]
         e[:along] += prediction.pair[:along]
-        direction = torch.cat([unit(pair_vector[:, :2]), pair_vector[:, 2:]], dim=1)
-        h, e = pass_messages(self.layers, self.directions, h, e, links.pair, direction)
-        if self.radial:
-            pair_vector = torch.cat([pair_vector, direction[:, :2]], dim=1)
-        raw = self.out(self.norm(h), e, links.pair, pair_vector, z[:, None])
+        direction = unit(pair_vector[:2]) if self.radial else pair_vector[:0]
+        h, e = pass_messages(self.layers, self.directions, h, e, links.incidence, torch.cat([direction, pair_vector[2:]]))
+        raw = self.out(self.norm(h), e, links.incidence, torch.cat([pair_vector, direction]), z[:, None])
         return c_in.square() * noisy + sigma * c_in * raw
 
     def loss(

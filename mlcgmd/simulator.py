@@ -12,7 +12,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch_geometric.utils import scatter
 
-from .graph import Batch, Edges, Topology, edges
+from .graph import Batch, Edges, Topology, across, edges, incidence
 from .networks import MLP, Directions, Interaction, VectorReadout, invariants, n_invariants, pass_messages, radial, unit
 
 
@@ -91,9 +91,10 @@ class Embedding(nn.Module):
     def forward(self, fine: Topology) -> Float[Tensor, "B width"]:
         """Embedding of each bead."""
         h = self.particle(fine.particle_type)
-        e = self.bond.expand(fine.particle_bond.shape[1], -1)
+        e = self.bond.repeat(fine.particle_bond.shape[1], 1)
+        bonds = incidence(fine.particle_bond, len(h))
         for layer in self.layers:
-            h, e = layer(h, e, fine.particle_bond)
+            h, e = layer(h, e, bonds)
         pooled = scatter(h, fine.bead, dim_size=len(fine.bead_mass), reduce="mean")
         return self.out(torch.cat([pooled, fine.bead_mass[:, None] / self.bead_mass], dim=1))
 
@@ -125,24 +126,20 @@ class Simulator(nn.Module):
         links = edges(graph, history[-1], c.radius)
         # Newest first: x_ij, then the relative displacements d_ij(t), d_ij(t-1), ...
         past = (history[1:] - history[:-1]).flip(0) / c.step_length
-        moves = past.transpose(0, 1)
-        pair_vector = torch.cat(
+        pair_vector = torch.stack(
             [
-                links.displacement(history[-1] / c.pair_length, 1 / c.pair_length)[:, None],
-                moves.index_select(0, links.pair[0]) - moves.index_select(0, links.pair[1]),
-            ],
-            dim=1,
+                links.displacement(history[-1] / c.pair_length, 1 / c.pair_length),
+                *(across(move, links.pair) for move in past),
+            ]
         )
         speed = past.norm(dim=2).T
         h = self.node_in(torch.cat([embedding.index_select(0, graph.node_source), speed], dim=1))
-        shells = radial(pair_vector[:, 0], c.radial, c.reach)
-        e = self.pair_in(torch.cat([invariants(pair_vector), shells, links.feature], dim=1))
-        direction = torch.cat([unit(pair_vector[:, :1]), pair_vector[:, 1:]], dim=1)
-        h, e = pass_messages(self.layers, self.directions, h, e, links.pair, direction)
+        shells = radial(pair_vector[0], c.radial, c.reach)
+        e = self.pair_in(torch.cat([invariants(pair_vector), shells, links.feature.T]).T)
+        direction = unit(pair_vector[:1]) if c.radial else pair_vector[:0]
+        h, e = pass_messages(self.layers, self.directions, h, e, links.incidence, torch.cat([direction, pair_vector[1:]]))
         h = self.norm(h)
-        if c.radial:
-            pair_vector = torch.cat([pair_vector, direction[:, :1]], dim=1)
-        displacement = self.displacement(h, e, links.pair, pair_vector, moves)
+        displacement = self.displacement(h, e, links.incidence, torch.cat([pair_vector, direction]), past.transpose(0, 1))
         raw = self.scalars(h)
         return Prediction(
             mean=history[-1] + c.step_length * displacement,

@@ -56,13 +56,14 @@ def make(
     molecule: np.ndarray | None = None,
     box: np.ndarray | None = None,
     provenance: dict[str, Any] | None = None,
+    level: float | None = None,
 ) -> xr.Dataset:
     """Assemble and validate a trajectory.
 
     Parameters: ``position`` (F, N, 3), ``time`` (F,), ``particle_type`` (N,) indices into
     ``type_name``, ``mass`` (N,), ``bond`` (n_bonds, 2), ``molecule`` (N,) or None (then the
     connected components of the bond graph), ``box`` (3,) or (F, 3) or None, ``units`` a key of
-    :data:`UNITS`.
+    :data:`UNITS`, ``level`` the particles per bead if they are beads.
 
     Raises:
         TrajectoryError: anything that :func:`validate` refuses.
@@ -98,6 +99,7 @@ def make(
             "mass_unit": mass_unit,
             "format_version": FORMAT_VERSION,
             "provenance": json.dumps(provenance or {}, sort_keys=True),
+            **({} if level is None else {"level": level}),
         },
     )
     return validate(dataset)
@@ -128,7 +130,8 @@ def validate(trajectory: xr.Dataset) -> xr.Dataset:
         TrajectoryError: missing variables, no frames, non-finite positions, unknown types,
             masses that are not positive, bonds to missing particles, molecules that the bonds do
             not hold together, unequal frame intervals, or wrapped coordinates (a bond longer
-            than half the box, or, without a box, one that jumps between frames).
+            than half the box, or, without a box, one that jumps between frames). Beads are not
+            asked for the last: those of many particles may be bonded across half a small box.
     """
     name = trajectory.attrs.get("system", "trajectory")
 
@@ -169,7 +172,8 @@ def validate(trajectory: xr.Dataset) -> xr.Dataset:
         step = np.diff(time)
         if (step <= 0).any() or np.ptp(step) > 1e-4 * step.mean():
             refuse(f"frames are not equally spaced in time (intervals {step.min():g} to {step.max():g})")
-    _check_unwrapped(trajectory, refuse)
+    if "level" not in trajectory.attrs:
+        _check_unwrapped(trajectory, refuse)
     return trajectory
 
 

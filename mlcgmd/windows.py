@@ -173,7 +173,7 @@ class Windows:
             for x in s.position[::every]:
                 links = graph.edges(single, x, radius)
                 i, j = s.topology.component[links.pair[:, along:]]
-                smallest.view(-1).scatter_reduce_(0, i * n + j, links.displacement(x)[along:].norm(dim=1), "amin")
+                smallest.view(-1).scatter_reduce_(0, i * n + j, links.displacement(x)[:, along:].norm(dim=0), "amin")
         smallest = torch.minimum(smallest, smallest.T)
         return tuple(map(tuple, smallest.where(smallest.isfinite(), 0.0).tolist()))
 

@@ -28,7 +28,7 @@ def brute_force(position, box, radius):
 
 def as_set(links, box):
     """The same of Edges, ordered i < j."""
-    pair, image = links.pair.T.numpy(), np.rint(links.shift.numpy() / box).astype(int)
+    pair, image = links.pair.T.numpy(), np.rint(links.shift.T.numpy() / box).astype(int)
     return {(int(i), int(j), *s.tolist()) if i < j else (int(j), int(i), *(-s).tolist()) for (i, j), s in zip(pair, image, strict=True)}
 
 
@@ -57,10 +57,26 @@ def test_cell_lists_and_all_distances_agree_in_a_batch_of_different_boxes(monkey
     monkeypatch.setattr(graph, "DENSE", 0)
     systems = toy_boxes(2)
     cells = graph.edges(graph.batch([s.topology for s in systems], 2), position, RADIUS)
-    distance = [torch.sort(links.displacement(position).norm(dim=1)).values for links in (dense, cells)]
+    distance = [torch.sort(links.displacement(position).norm(dim=0)).values for links in (dense, cells)]
     torch.testing.assert_close(*distance)
     node_graph = graph.batch([s.topology for s in systems], 2).node_graph
     assert (node_graph[cells.pair[0]] == node_graph[cells.pair[1]]).all()
+
+
+def test_sums_over_pairs_and_over_their_ends():
+    pair, n = torch.tensor([[0, 0, 1, 2], [4, 2, 2, 4]]), 5  # node 3 is in none
+    i, j = pair
+    known = graph.incidence(pair, n)
+    h, e = torch.randn(n, 3), torch.randn(4, 3)
+    matrix = torch.zeros(n, 4)
+    matrix[i, range(4)] = 1
+    signed = matrix.clone()
+    matrix[j, range(4)], signed[j, range(4)] = 1, -1
+    torch.testing.assert_close(known.over_ends(h), h[i] + h[j])
+    torch.testing.assert_close(known.over_pairs(e), matrix @ e)
+    torch.testing.assert_close(known.over_antisymmetric_pairs(e), signed @ e)
+    lone = graph.incidence(pair[:, :0], n)
+    assert not lone.over_pairs(e[:0]).any() and lone.over_ends(h).shape == (0, 3)
 
 
 def test_pairs_along_bonds_are_those_up_to_three_bonds_apart():

@@ -9,7 +9,7 @@ from scipy.spatial.transform import Rotation
 from toys import toy_systems
 
 from mlcgmd import refiner as refine
-from mlcgmd.graph import batch
+from mlcgmd.graph import batch, incidence
 from mlcgmd.networks import Directions, Interaction, radial, unit
 from mlcgmd.train import TrainConfig, build_model
 from mlcgmd.windows import Windows
@@ -125,7 +125,7 @@ def test_node_and_pair_states_both_change():
     layer = Interaction(8)
     h, e = torch.randn(4, 8), torch.randn(3, 8)
     pair = torch.tensor([[0, 1, 2], [1, 2, 3]])
-    h2, e2 = layer(h, e, pair)
+    h2, e2 = layer(h, e, incidence(pair, 4))
     assert (h2 - h).abs().min(dim=1).values.max() > 0 and (e2 - e).abs().min(dim=1).values.max() > 0
 
 
@@ -227,15 +227,15 @@ def test_samplers_by_name():
 def test_beads_that_nearly_coincide_can_be_parted():
     """By a readout that has directions: one of plain pair vectors adds no more than their length."""
     close = torch.tensor([[0.0, 0.0, 0.0], [0.05, 0.0, 0.0]], dtype=torch.float64)
-    direction = unit(close[None, 1] - close[None, 0])
+    direction = unit((close[1] - close[0])[None, :, None])
     assert 0.95 < float(direction.norm()) <= 1
-    assert float(unit(torch.zeros(1, 3)).norm()) == 0
+    assert float(unit(torch.zeros(1, 3, 1)).norm()) == 0
 
 
 def test_gaussians_of_distance_tell_shells_apart():
-    near, far = radial(torch.tensor([[2.0, 0, 0], [2.5, 0, 0]]), 16, 7.5)
+    near, far = radial(torch.tensor([[2.0, 0, 0], [2.5, 0, 0]]).T, 16, 7.5).T
     assert float((near - far).norm()) > 0.5
-    assert radial(torch.ones(4, 3), 0, 1.0).shape == (4, 0)
+    assert radial(torch.ones(3, 4), 0, 1.0).shape == (0, 4)
 
 
 def test_a_pair_learns_the_angles_to_the_pairs_around_it():
@@ -246,7 +246,7 @@ def test_a_pair_learns_the_angles_to_the_pairs_around_it():
 
     def state(third, pair=pair, sign=1.0):
         bonds = torch.tensor([[1.0, 0.0, 0.0], [0.0, 1.0, 0.0], third])
-        return layer(e, pair, sign * bonds[:, None], 4)
+        return layer(e, incidence(pair, 4), sign * bonds.T[None].contiguous())
 
     up, tilted = state([0.0, 0.0, 1.0]), state([0.6, 0.0, 0.8])
     assert (up[0] - tilted[0]).abs().max() > 1e-3
