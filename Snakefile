@@ -25,7 +25,7 @@ RESULTS = {"chain": "05_chain", "spe": "06_electrolyte"}
 SHARED = ("01_generate_md", "02_coarse_grain", "03_train", "04_simulate")
 """Notebooks that every system runs; what is not of the chain is stored beside them, with the system in its name."""
 
-ABLATIONS = {"07_ablation_refinement": ("chain", "spe"), "08_ablation_resolution": ("chain",), "09_ablation_timestep": ("chain",)}
+ABLATIONS = {"07_ablation_refinement": ("chain", "spe"), "08_ablation_resolution": ("chain", "spe"), "09_ablation_timestep": ("chain", "spe")}
 """The systems of which each makes tables."""
 
 # mlcgmd/paths.py: where data/, figures/ and runs/ are made.
