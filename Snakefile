@@ -143,7 +143,6 @@ rule train:
             **SYSTEMS[system]["models"][wildcards.model],
         ),
         output=lambda wildcards: shown("03_train", OF_MODEL[wildcards.model], "models", wildcards.model),
-    threads: workflow.cores or 1
     shell:
         EXECUTE
 

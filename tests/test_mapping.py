@@ -141,3 +141,15 @@ def test_beads_follow_their_molecule_into_another_box(electrolyte):
     expected = cg.positions(electrolyte.position.values)
     expected[:, cg.molecule == 1] += shift
     np.testing.assert_allclose(cg.positions(moved), expected, atol=1e-4)
+
+
+def test_beads_may_be_bonded_across_half_of_a_small_box():
+    """Atoms may not: a longer bond is that of wrapped coordinates."""
+    position = np.arange(8.0)[None, :, None] * np.array([1.0, 0.0, 0.0])
+    bond = np.stack([np.arange(7), np.arange(1, 8)], axis=1)
+    given = {"time": [0.0], "particle_type": np.zeros(8, int), "type_name": ["C"], "mass": np.full(8, 12.0), "bond": bond, "units": "real"}
+    fine = trajectory.make(position, box=np.full(3, 6.0), system="rod", **given)
+    coarse = mapping.coarse_grain(fine, 4).apply(fine)
+    assert np.ptp(coarse.position.values[0, :, 0]) == pytest.approx(4.0) and coarse.attrs["level"] == 4
+    with pytest.raises(trajectory.TrajectoryError, match="look wrapped"):
+        trajectory.make(position, box=np.full(3, 1.5), system="rod", **given)
