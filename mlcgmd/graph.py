@@ -11,7 +11,7 @@ is a multiple of the box, found with the pair.
 """
 
 import functools
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
 from typing import TypeVar
 
@@ -164,11 +164,12 @@ def incidence(pair: Int[Tensor, "2 E"], n: int) -> Incidence:
     """The incidence of pairs of ``n`` nodes."""
     node = pair.reshape(-1)
     order = torch.argsort(node, stable=True)
+    second = (order >= pair.shape[1]).long()
     count = torch.bincount(node, minlength=n)
     return Incidence(
         ends=pair.T.contiguous(),
-        pair=order.remainder(pair.shape[1]) if len(order) else order,
-        sign=torch.where(order < pair.shape[1], 1.0, -1.0),
+        pair=order - pair.shape[1] * second,
+        sign=(1 - 2 * second).float(),
         first=count.cumsum(0) - count,
     )
 
@@ -323,30 +324,36 @@ def edges(graph: Batch, position: Float[Tensor, "n 3"], radius: float | None) ->
     """The pairs along bonds and, in periodic boxes, all others nearer than ``radius``; never a cap on their number.
 
     Raises:
-        ValueError: a periodic box without a radius, or a radius above half an edge: a bead would meet two images of another.
+        ValueError: those of :func:`near`.
     """
     along = graph.along
     if not graph.periodic:
         return along
+    found, shift = near(graph, position, radius)
+    pair = torch.cat([along.pair, found], dim=1)
+    feature = torch.cat([along.feature, along.feature.new_zeros(found.shape[1], 2)])
+    return Edges(pair, feature, torch.cat([along.shift, shift], dim=1), incidence(pair, len(position)))
+
+
+def near(graph: Batch, position: Float[Tensor, "n 3"], radius: float | None) -> tuple[Int[Tensor, "2 E"], Float[Tensor, "3 E"]]:
+    """Pairs in periodic boxes that are nearer than ``radius``, besides those along bonds at the same image; and their shifts.
+
+    Raises:
+        ValueError: no radius, or one above half an edge: a bead would meet two images of another.
+    """
     shortest = float(graph.fine.box.min())
     if radius is None or radius > shortest / 2:
         raise ValueError(
             f"a radius of {radius} does not go with a periodic box of edge {shortest:.4g}: give one of at most half of it, or a larger box"
         )
-    pairs, shifts = zip((along.pair, along.shift), *_near(graph, position, radius), strict=True)
-    pair = torch.cat(pairs, dim=1)
-    none = along.feature.new_zeros(pair.shape[1] - len(along.feature), 2)
-    return Edges(pair, torch.cat([along.feature, none]), torch.cat(shifts, dim=1), incidence(pair, len(position)))
-
-
-def _near(graph: Batch, position: Tensor, radius: float) -> Iterator[tuple[Tensor, Tensor]]:
-    """Pairs nearer than ``radius`` besides those along bonds, and their shifts: of all small copies, of each large one."""
-    yield _dense(graph, position, radius)
+    found = [_dense(graph, position, radius)]
     box = graph.fine.box.index_select(0, graph.graph_system)
     counts = torch.bincount(graph.node_graph, minlength=graph.n_graphs)
     for g in torch.nonzero((counts > DENSE) & torch.isfinite(box).all(dim=1)).flatten().tolist():
         nodes = slice(int(counts[:g].sum()), int(counts[: g + 1].sum()))
-        yield _cells(graph, position, nodes, box[g], radius)
+        found.append(_cells(graph, position, nodes, box[g], radius))
+    pairs, shifts = zip(*found, strict=True)
+    return torch.cat(pairs, dim=1), torch.cat(shifts, dim=1)
 
 
 def part(graph: Batch, position: Float[Tensor, "n 3"], core: Float[Tensor, "C C"]) -> Float[Tensor, "n 3"]:
@@ -354,15 +361,14 @@ def part(graph: Batch, position: Float[Tensor, "n 3"], core: Float[Tensor, "C C"
 
     One pass: with a third bead between them two may stay a little nearer.
     """
-    pairs, shifts = zip(*_near(graph, position, float(core.max())), strict=True)
-    pair = torch.cat(pairs, dim=1)
-    vector = across(position, pair) - torch.cat(shifts, dim=1)
+    pair, shift = near(graph, position, float(core.max()))
+    vector = across(position, pair) - shift
     distance = vector.norm(dim=0)
     component = graph.fine.component.index_select(0, graph.node_source)
     overlap = core[component[pair[0]], component[pair[1]]] - distance
-    near = torch.nonzero(overlap > 0).flatten()
-    move = vector[:, near] * (0.5 * overlap[near] / distance[near].clamp(min=1e-3))
-    i, j = pair[:, near]
+    close = torch.nonzero(overlap > 0).flatten()
+    move = vector[:, close] * (0.5 * overlap[close] / distance[close].clamp(min=1e-3))
+    i, j = pair[:, close]
     return position.index_add(0, i, move.T).index_add(0, j, move.T, alpha=-1)
 
 
@@ -370,9 +376,9 @@ def _dense(graph: Batch, position: Tensor, radius: float) -> tuple[Tensor, Tenso
     """Near pairs among the candidates, without those along bonds at the same image."""
     displacement = across(position, graph.candidate)
     shift = image_shift(displacement, graph.candidate_box)
-    near = (displacement - shift).square().sum(dim=0) < radius**2
+    close = (displacement - shift).square().sum(dim=0) < radius**2
     known = graph.fine.candidate_known.index_select(0, graph.candidate_source) & (shift == 0).all(dim=0)
-    chosen = torch.nonzero(near & ~known).flatten()
+    chosen = torch.nonzero(close & ~known).flatten()
     return graph.candidate.index_select(1, chosen), shift.index_select(1, chosen)
 
 

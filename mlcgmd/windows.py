@@ -169,11 +169,10 @@ class Windows:
         every = max(1, sum(len(s.position) for s in self.systems) // 5000)
         for s in self.systems:
             single = batch([s.topology], 1)
-            along = single.pair.shape[1]
             for x in s.position[::every]:
-                links = graph.edges(single, x, radius)
-                i, j = s.topology.component[links.pair[:, along:]]
-                smallest.view(-1).scatter_reduce_(0, i * n + j, links.displacement(x)[:, along:].norm(dim=0), "amin")
+                pair, shift = graph.near(single, x, radius)
+                i, j = s.topology.component[pair]
+                smallest.view(-1).scatter_reduce_(0, i * n + j, (graph.across(x, pair) - shift).norm(dim=0), "amin")
         smallest = torch.minimum(smallest, smallest.T)
         return tuple(map(tuple, smallest.where(smallest.isfinite(), 0.0).tolist()))
 
