@@ -1,9 +1,11 @@
 """Every figure as a function data -> Figure, and how figures are saved."""
 
+import functools
 import json
-from collections.abc import Mapping, Sequence
+import subprocess
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, ParamSpec
 
 import matplotlib as mpl
 import matplotlib.pyplot as plt
@@ -18,7 +20,9 @@ from matplotlib.figure import Figure
 from . import observables, statistics
 from .datasets import sha256
 from .evaluation import CONTACT, Sample
-from .paths import FIGURES, ROOT, atomic
+from .paths import CHECKOUT, FIGURES, ROOT, atomic
+
+P = ParamSpec("P")
 
 MD, MODEL, OTHER, FOURTH = (sns.color_palette("colorblind")[k] for k in (7, 0, 1, 2))
 """Colours of MD, the refined model, what it is compared with, and one more."""
@@ -44,20 +48,61 @@ def style() -> None:
     )
 
 
+def captioned(draw: Callable[P, Figure]) -> Callable[P, Figure]:
+    """Mark a function that draws a figure: the figure carries its name, under which the gallery finds its docstring, the caption."""
+
+    @functools.wraps(draw)
+    def named(*args: P.args, **keywords: P.kwargs) -> Figure:
+        drawn = draw(*args, **keywords)
+        drawn.set_label(f"{draw.__module__}.{draw.__name__}")
+        return drawn
+
+    return named
+
+
 def save(
     figure: Figure, name: str, *, notebook: str, parameters: Mapping[str, Any], inputs: Sequence[Path], folder: Path = FIGURES
 ) -> None:
-    """Write ``name``.svg, .png and .json: the notebook, its parameters and the checksums of the files the figure was made from."""
-    for kind in ("svg", "png"):
+    """Write ``name``.svg and .png, and the sidecar of them: see :func:`describe`."""
+    for kind in ("png", "svg"):
         with atomic(folder / f"{name}.{kind}") as temporary:
             figure.savefig(temporary, format=kind, metadata={"Date": None} if kind == "svg" else {"Software": None})
+    describe(folder / f"{name}.svg", str(figure.get_label()), notebook=notebook, parameters=parameters, inputs=inputs)
+
+
+def describe(picture: Path, function: str, *, notebook: str, parameters: Mapping[str, Any], inputs: Sequence[Path]) -> None:
+    """Write the sidecar of a picture, a JSON file of its name: what tells whence it comes, and lets it be made again.
+
+    It holds the ``function`` that drew it, the ``notebook`` that called that with its ``parameters``, SHA-256 of the picture and of
+    the ``inputs``, and ``commit``, the state of the library. A sidecar that holds all this already keeps its commit: at that one
+    the picture became what it is.
+    """
     sums = {path.relative_to(ROOT).as_posix(): sha256(path) for path in inputs}
-    with atomic(folder / f"{name}.json") as temporary:
-        temporary.write_text(
-            json.dumps({"notebook": notebook, "parameters": dict(parameters), "inputs": sums}, indent=1, sort_keys=True) + "\n"
-        )
+    known: dict[str, Any] = {"function": function, "notebook": notebook, "parameters": dict(parameters), "inputs": sums}
+    known |= {"picture": picture.name, "sha256": sha256(picture)}
+    path = picture.with_suffix(".json")
+    known = json.loads(json.dumps(known))  # as it is read back: tuples are lists
+    before = json.loads(path.read_text()) if path.exists() else {}
+    if {key: value for key, value in before.items() if key != "commit"} == known:
+        return
+    with atomic(path) as temporary:
+        temporary.write_text(json.dumps(known | {"commit": commit()}, indent=1, sort_keys=True) + "\n")
 
 
+def commit(folder: Path = CHECKOUT / "mlcgmd") -> str:
+    """The last commit of what is in ``folder``, with "-dirty" if it has changed since; "unknown" where there is no repository."""
+
+    def git(*words: str) -> str:
+        return subprocess.run(["git", "-C", folder, *words, "--", "."], capture_output=True, text=True, check=True).stdout.strip()
+
+    try:
+        last, changed = git("log", "-1", "--format=%h", "--abbrev=12"), git("status", "--porcelain")
+    except (OSError, subprocess.CalledProcessError):
+        return "unknown"
+    return f"{last}-dirty" if last and changed else last or "unknown"
+
+
+@captioned
 def training_curves(curves: pd.DataFrame) -> Figure:
     """Losses against optimiser steps, training and validation."""
     names = {"nll": "simulator: NLL (nats)", "score": "refiner: score matching", "size": "bead size error"}
@@ -72,6 +117,7 @@ def training_curves(curves: pd.DataFrame) -> Figure:
     return figure
 
 
+@captioned
 def parity(scores: pd.DataFrame, short: pd.DataFrame, short_label: str) -> Figure:
     """<Rg^2> and relaxation time of each chain, model against MD, with standard errors; short MD beside the model."""
     figure, axes = plt.subplots(1, 2, figsize=(WIDTH, 3.3))
@@ -101,6 +147,7 @@ def parity(scores: pd.DataFrame, short: pd.DataFrame, short_label: str) -> Figur
     return figure
 
 
+@captioned
 def rg2_distributions(md: Sequence[Sample], model: Sequence[Sample], scores: pd.DataFrame) -> Figure:
     """Distribution of Rg^2 of each chain, MD with its two halves, and model."""
     columns = 4
@@ -123,6 +170,7 @@ def rg2_distributions(md: Sequence[Sample], model: Sequence[Sample], scores: pd.
     return figure
 
 
+@captioned
 def autocorrelations(md: Sequence[Sample], model: Sequence[Sample], chosen: Sequence[int]) -> Figure:
     """Autocorrelation of Rg^2 of a few chains."""
     figure, axes = plt.subplots(1, len(chosen), figsize=(WIDTH, 2.3), sharey=True)
@@ -139,6 +187,7 @@ def autocorrelations(md: Sequence[Sample], model: Sequence[Sample], chosen: Sequ
     return figure
 
 
+@captioned
 def contact_maps(md: Sequence[Sample], model: Sequence[Sample], chosen: Sequence[int]) -> Figure:
     """Contact maps of a few chains: MD below the diagonal, model above."""
     figure, axes = plt.subplots(1, len(chosen), figsize=(WIDTH, 2.2))
@@ -154,6 +203,7 @@ def contact_maps(md: Sequence[Sample], model: Sequence[Sample], chosen: Sequence
     return figure
 
 
+@captioned
 def bond_distributions(samples: Mapping[str, Sequence[Sample]]) -> Figure:
     """Lengths of CG bonds and angles between them over all chains, for each kind of run."""
     figure, axes = plt.subplots(1, 2, figsize=(WIDTH, 2.7))
@@ -178,6 +228,7 @@ def bond_distributions(samples: Mapping[str, Sequence[Sample]]) -> Figure:
     return figure
 
 
+@captioned
 def tica_plane(md: Sequence[Sample], model: Sequence[Sample], chosen: Sequence[int], lag: float) -> Figure:
     """Free energy on the two slowest coordinates of MD (TICA of pair distances); the model as contours."""
     figure, axes = plt.subplots(1, len(chosen), figsize=(WIDTH, 2.4))
@@ -197,6 +248,7 @@ def tica_plane(md: Sequence[Sample], model: Sequence[Sample], chosen: Sequence[i
     return figure
 
 
+@captioned
 def stability(times: np.ndarray, unit: str, series: Mapping[str, np.ndarray], md: Mapping[str, float]) -> Figure:
     """Means over systems and replicas along a long run: a panel for each label, with ``series`` (frames,) and MD's mean as a line."""
     figure, axes = plt.subplots(len(series), 1, figsize=(WIDTH, 3.2), sharex=True)
@@ -224,6 +276,7 @@ def beads(axis: Axes, position: np.ndarray, bond: np.ndarray, box: np.ndarray | 
     axis.set(aspect="equal", xticks=[], yticks=[])
 
 
+@captioned
 def scaling(n_beads: np.ndarray, seconds: np.ndarray, exponent: float) -> Figure:
     """Time per ML step against the number of beads, with the fitted power law."""
     figure, axis = plt.subplots(figsize=(WIDTH * 0.6, 2.6))
@@ -236,6 +289,7 @@ def scaling(n_beads: np.ndarray, seconds: np.ndarray, exponent: float) -> Figure
     return figure
 
 
+@captioned
 def short_md_curve(curve: pd.DataFrame, model: Mapping[str, float], equal_cost: float) -> Figure:
     """Error of short MD against its length, the learned simulator's as lines; ``equal_cost``: MD of the same wall time."""
     panels = {
@@ -255,6 +309,7 @@ def short_md_curve(curve: pd.DataFrame, model: Mapping[str, float], equal_cost: 
     return figure
 
 
+@captioned
 def sweep(rows: pd.DataFrame, x: tuple[str, str], panels: Mapping[str, str], hue: str, logarithmic: Sequence[str] = ()) -> Figure:
     """Columns of a table of experiments against one of them, a panel each: a dot per seed, lines through means, a colour per ``hue``.
 
@@ -291,6 +346,7 @@ def sweep(rows: pd.DataFrame, x: tuple[str, str], panels: Mapping[str, str], hue
     return figure
 
 
+@captioned
 def courses(table: pd.DataFrame, unit: str, panels: Mapping[str, str], hue: str, logarithmic: Sequence[str] = ()) -> Figure:
     """How the structure changes along simulations (a table of :func:`.ablation.course`): means over seeds, with their range as a band."""
     figure, axes = plt.subplots(1, len(panels), figsize=(WIDTH, 2.4), squeeze=False)
@@ -308,6 +364,7 @@ def courses(table: pd.DataFrame, unit: str, panels: Mapping[str, str], hue: str,
     return figure
 
 
+@captioned
 def speed(by_copies: pd.DataFrame, by_size: pd.DataFrame) -> Figure:
     """Simulated time per second against copies in a batch, and seconds per ML step against beads, for chains and electrolytes."""
     figure, axes = plt.subplots(1, 3, figsize=(WIDTH, 2.4))

@@ -15,7 +15,7 @@ from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 from . import evaluation_spe as evaluation
 from . import observables, transport
 from .evaluation_spe import SPECIES, Case, Sample
-from .figures import FOURTH, MD, MODEL, OTHER, WIDTH
+from .figures import FOURTH, MD, MODEL, OTHER, WIDTH, captioned
 
 MARKERS = dict(zip(SPECIES, "osD", strict=True))
 """Of the species, where colours tell sources apart."""
@@ -28,6 +28,7 @@ def _short(name: str) -> str:
     return name.split("/")[-1]
 
 
+@captioned
 def rdfs(cases: Mapping[str, Case], unrefined: Mapping[str, Sample]) -> Figure:
     """g(r) of each composition and pair: the two MD samples, the refined and the unrefined simulation up to its failure."""
     figure, axes = plt.subplots(len(cases), len(evaluation.PAIRS), figsize=(WIDTH, 0.5 + 1.6 * len(cases)), sharex="row", squeeze=False)
@@ -54,6 +55,7 @@ def rdfs(cases: Mapping[str, Case], unrefined: Mapping[str, Sample]) -> Figure:
     return figure
 
 
+@captioned
 def displacements(case: Case) -> Figure:
     """MSD of one composition and its local exponent, MD and model; shaded: the lags that both are fitted over."""
     figure, axes = plt.subplots(2, len(SPECIES), figsize=(WIDTH, 3.9), sharex=True, sharey="row", height_ratios=(3, 2))
@@ -118,6 +120,7 @@ def _species_legend(axis: Axes) -> None:
     axis.legend(handles=handles, frameon=False, fontsize=8, loc="upper left", handletextpad=0.1)
 
 
+@captioned
 def diffusion_parity(table: pd.DataFrame, sources: Mapping[str, str]) -> Figure:
     """D against that of MD, a panel for each of ``sources`` (source -> label), with standard errors; band: 10^0.1 either way."""
     values = table.set_index(["composition", "species"])
@@ -135,6 +138,7 @@ def diffusion_parity(table: pd.DataFrame, sources: Mapping[str, str]) -> Figure:
     return figure
 
 
+@captioned
 def local_structure(cases: Mapping[str, Case], unrefined: Mapping[str, Sample]) -> Figure:
     """Lengths of CG bonds and angles between them, over all compositions."""
     figure, axes = plt.subplots(1, 2, figsize=(WIDTH, 2.7))
@@ -160,6 +164,7 @@ def local_structure(cases: Mapping[str, Case], unrefined: Mapping[str, Sample]) 
     return figure
 
 
+@captioned
 def stability(runs: Mapping[str, Sequence[xr.Dataset]], md_bond: float) -> Figure:
     """Fraction of replicas alive, and their mean CG bond length, against time: refined and unrefined simulations (label -> runs)."""
     figure, axes = plt.subplots(1, 2, figsize=(WIDTH, 2.5), sharex=True)
@@ -184,6 +189,7 @@ def stability(runs: Mapping[str, Sequence[xr.Dataset]], md_bond: float) -> Figur
     return figure
 
 
+@captioned
 def short_against_long(published: pd.DataFrame, table: pd.DataFrame, sources: Mapping[str, str]) -> Figure:
     """D of short runs against that of long ones, all by the ends of a run as in the published data, which fill the first panel.
 

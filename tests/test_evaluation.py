@@ -1,3 +1,5 @@
+import json
+import subprocess
 from dataclasses import replace
 
 import numpy as np
@@ -90,4 +92,45 @@ def test_saved_figures_are_the_same_twice(systems, tmp_path):
             figures.plt.close(figure)
     for path in sorted((tmp_path / "a").iterdir()):
         assert path.read_bytes() == (tmp_path / "b" / path.name).read_bytes(), path.name
-    assert '"pyproject.toml"' in (tmp_path / "a" / "rg2.json").read_text()
+    sidecar = json.loads((tmp_path / "a" / "rg2.json").read_text())
+    assert list(sidecar["inputs"]) == ["pyproject.toml"] and sidecar["function"] == "mlcgmd.figures.rg2_distributions"
+
+
+def test_a_sidecar_keeps_the_commit_at_which_its_picture_was_made(tmp_path):
+    def save(colour):
+        figure, axis = figures.plt.subplots()
+        axis.plot([0, 1], color=colour)
+        figures.save(figure, "line", notebook="test", parameters={"sizes": (1, 2)}, inputs=[], folder=tmp_path)
+        figures.plt.close(figure)
+        return json.loads((tmp_path / "line.json").read_text())
+
+    figures.style()
+    first = save("red")
+    assert first["commit"] == figures.commit()
+    (tmp_path / "line.json").write_text(json.dumps(first | {"commit": "an earlier one"}))
+    assert save("red")["commit"] == "an earlier one"
+    assert save("blue")["commit"] == figures.commit()
+
+
+def test_the_commit_is_that_of_the_folder(tmp_path):
+    def git(*words):
+        subprocess.run(["git", "-c", "user.name=a", "-c", "user.email=a", "-C", tmp_path, *words], check=True, capture_output=True)
+
+    assert figures.commit(tmp_path / "gone") == "unknown"
+
+    def write(name, text):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text(text)
+
+    git("init")
+    write("code/a.py", "1")
+    git("add", ".")
+    git("commit", "-m", "code")
+    made = figures.commit(tmp_path / "code")
+    assert len(made) == 12
+    write("other/b.py", "1")
+    git("add", ".")
+    git("commit", "-m", "other")
+    assert figures.commit(tmp_path / "code") == made
+    write("code/a.py", "2")
+    assert figures.commit(tmp_path / "code") == f"{made}-dirty"
