@@ -75,8 +75,11 @@ def test_sums_over_pairs_and_over_their_ends():
     torch.testing.assert_close(known.over_ends(h), h[i] + h[j])
     torch.testing.assert_close(known.over_pairs(e), matrix @ e)
     torch.testing.assert_close(known.over_antisymmetric_pairs(e), signed @ e)
+    h, e = h.double().requires_grad_(), e.double().requires_grad_()
+    for function, rows in ((known.over_ends, h), (known.over_pairs, e), (known.over_antisymmetric_pairs, e)):
+        assert torch.autograd.gradcheck(function, rows) and torch.autograd.gradgradcheck(function, rows)
     lone = graph.incidence(pair[:, :0], n)
-    assert not lone.over_pairs(e[:0]).any() and lone.over_ends(h).shape == (0, 3)
+    assert not lone.over_pairs(e[:0].detach()).any() and lone.over_ends(h).shape == (0, 3)
 
 
 def test_pairs_along_bonds_are_those_up_to_three_bonds_apart():
