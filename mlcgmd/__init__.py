@@ -2,8 +2,8 @@
 
 The modules follow the data: :mod:`~mlcgmd.trajectory` (the data type), :mod:`~mlcgmd.readers` and
 :mod:`~mlcgmd.readers_spe` (foreign files), :mod:`~mlcgmd.systems` (molecular dynamics),
-:mod:`~mlcgmd.datasets`, :mod:`~mlcgmd.mapping` (coarse-graining),
-:mod:`~mlcgmd.graph`, :mod:`~mlcgmd.networks`, :mod:`~mlcgmd.simulator`, :mod:`~mlcgmd.refiner`,
+:mod:`~mlcgmd.published` and :mod:`~mlcgmd.datasets`, :mod:`~mlcgmd.mapping` (coarse-graining),
+:mod:`~mlcgmd.incidence`, :mod:`~mlcgmd.graph`, :mod:`~mlcgmd.networks`, :mod:`~mlcgmd.simulator`, :mod:`~mlcgmd.refiner`,
 :mod:`~mlcgmd.checkpoint`, :mod:`~mlcgmd.windows`, :mod:`~mlcgmd.train`, :mod:`~mlcgmd.rollout`, :mod:`~mlcgmd.observables`,
 :mod:`~mlcgmd.structure`, :mod:`~mlcgmd.transport`, :mod:`~mlcgmd.statistics`, :mod:`~mlcgmd.evaluation`,
 :mod:`~mlcgmd.evaluation_spe`, :mod:`~mlcgmd.ablation`, :mod:`~mlcgmd.speed`, :mod:`~mlcgmd.figures`,

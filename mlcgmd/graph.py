@@ -12,8 +12,7 @@ is a multiple of the box, found with the pair.
 
 import functools
 from collections.abc import Sequence
-from dataclasses import dataclass, fields, replace
-from typing import Any, TypeVar
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -22,9 +21,9 @@ from jaxtyping import Bool, Float, Int
 from scipy.sparse import csr_array
 from scipy.sparse.csgraph import shortest_path
 from torch import Tensor
-from torch.nn.functional import embedding_bag
 from vesin import NeighborList
 
+from .incidence import Incidence, Movable, incidence
 from .mapping import CoarseGraining
 from .trajectory import component as component_of
 
@@ -33,17 +32,9 @@ HOPS = 3
 DENSE = 400
 """Beads up to which all distances are computed; beyond it cell lists are faster (notebook 4 shows the cost)."""
 
-_T = TypeVar("_T", bound="_Movable")
-
-
-class _Movable:
-    def to(self: _T, device: torch.device | str) -> _T:
-        """The same on another device."""
-        return type(self)(*(getattr(self, f.name).to(device) for f in fields(self)))  # type: ignore[arg-type]
-
 
 @dataclass(frozen=True)
-class Topology(_Movable):
+class Topology(Movable):
     """What does not move in S systems (one, or several joined): N particles, B beads, P pairs of beads.
 
     Attributes:
@@ -129,74 +120,8 @@ def _hops(bonds: csr_array) -> csr_array:
     return hops
 
 
-class _Sum(torch.autograd.Function):
-    """Sums over the rows that each bag names, times a weight each: what ``embedding_bag`` does, several times as fast as
-    ``index_select`` and ``index_add``. Its gradient is such a sum too, over the bags of the transposed matrix, which are at hand here.
-
-    Bags are (index, where each begins or None if the index has a row for each, weight or None).
-    """
-
-    Bags = tuple[Tensor, Tensor | None, Tensor | None]
-
-    @staticmethod
-    def forward(ctx: Any, rows: Tensor, bags: Bags, transposed: Bags) -> Tensor:
-        ctx.bags = bags, transposed
-        index, first, weight = bags
-        return embedding_bag(index, rows, first, mode="sum", per_sample_weights=weight)
-
-    @staticmethod
-    def backward(ctx: Any, *gradient: Tensor) -> tuple[Tensor, None, None]:
-        bags, transposed = ctx.bags
-        return _Sum.apply(gradient[0].contiguous(), transposed, bags), None, None
-
-
 @dataclass(frozen=True)
-class Incidence(_Movable):
-    """Which pairs each node is in: to sum over them, or over the ends of pairs, in one pass through memory.
-
-    Attributes:
-        ends: nodes i, j of each pair.
-        pair: pairs of the first node, then those of the second, ...; m = 2 E of them.
-        sign: 1 where that node is i, -1 where it is j.
-        first: where in ``pair`` those of each node begin.
-    """
-
-    ends: Int[Tensor, "E 2"]
-    pair: Int[Tensor, " m"]
-    sign: Float[Tensor, " m"]
-    first: Int[Tensor, " n"]
-
-    def over_ends(self, h: Float[Tensor, "n c"]) -> Float[Tensor, "E c"]:
-        """h_i + h_j."""
-        return _Sum.apply(h, (self.ends, None, None), (self.pair, self.first, None))
-
-    def over_pairs(self, e: Float[Tensor, "E c"]) -> Float[Tensor, "n c"]:
-        """sum_j e_ij of symmetric e."""
-        return _Sum.apply(e, (self.pair, self.first, None), (self.ends, None, None))
-
-    def over_antisymmetric_pairs(self, e: Float[Tensor, "E c"]) -> Float[Tensor, "n c"]:
-        """sum_j e_ij where e_ji = -e_ij."""
-        # Of a pair's two ends, i has the sign 1.
-        ends = e.new_tensor([1, -1]).repeat(len(self.ends), 1)
-        return _Sum.apply(e, (self.pair, self.first, self.sign.to(e.dtype)), (self.ends, None, ends))
-
-
-def incidence(pair: Int[Tensor, "2 E"], n: int) -> Incidence:
-    """The incidence of pairs of ``n`` nodes."""
-    node = pair.reshape(-1)
-    order = torch.argsort(node, stable=True)
-    second = (order >= pair.shape[1]).long()
-    count = torch.bincount(node, minlength=n)
-    return Incidence(
-        ends=pair.T.contiguous(),
-        pair=order - pair.shape[1] * second,
-        sign=(1 - 2 * second).float(),
-        first=count.cumsum(0) - count,
-    )
-
-
-@dataclass(frozen=True)
-class Batch(_Movable):
+class Batch(Movable):
     """Copies of several systems as one graph with n nodes (copies of beads), ordered system, copy, bead.
 
     The fine graphs are there once per system (their embedding is computed once); ``node_source``
@@ -315,7 +240,7 @@ def image_shift(displacement: Float[Tensor, "*shape"], box: Float[Tensor, "*edge
 
 
 @dataclass(frozen=True)
-class Edges(_Movable):
+class Edges(Movable):
     """The pairs of a batch at one moment: x_ij = x_i - x_j - shift.
 
     Attributes:

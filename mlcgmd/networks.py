@@ -16,7 +16,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn.functional import linear, silu
 
-from .graph import Incidence
+from .incidence import Incidence
 
 
 class MLP(nn.Sequential):

@@ -12,7 +12,8 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch_geometric.utils import scatter
 
-from .graph import Batch, Edges, Topology, across, edges, incidence
+from .graph import Batch, Edges, Topology, across, edges
+from .incidence import incidence
 from .networks import MLP, Directions, Interaction, VectorReadout, invariants, n_invariants, pass_messages, radial, unit
 
 

@@ -72,6 +72,19 @@ def where_time_goes(model: Model, systems: Sequence[CoarseSystem], copies: int, 
     return pd.DataFrame(rows).sort_values("share", ascending=False, ignore_index=True).head(most)
 
 
+@torch.inference_mode()
+def peak_memory(model: Model, systems: Sequence[CoarseSystem], copies: int, sampler: Sampler) -> int:
+    """Bytes of all tensors that one ML step makes, when they are most; the model, the positions and the graph were there before."""
+    step = one_step(model, systems, copies, sampler)
+    step()
+    with profile(activities=[ProfilerActivity.CPU], profile_memory=True) as record:
+        step()
+    # Only the raw events have what is taken and given back, one by one.
+    events = [event for event in record.profiler.kineto_results.events() if event.name() == "[memory]"]
+    taken = [event.nbytes() for event in sorted(events, key=lambda event: event.start_ns())]
+    return int(np.cumsum(taken).max())
+
+
 def one_step(model: Model, systems: Sequence[CoarseSystem], copies: int, sampler: Sampler) -> Callable[[], object]:
     """One ML step from the first frames, to be timed."""
     stepper, history = rollout.prepare_step(model, systems, copies, sampler)

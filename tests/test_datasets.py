@@ -16,8 +16,9 @@ import pooch
 import pytest
 
 from mlcgmd import datasets, paths, trajectory
-from mlcgmd.datasets import DATASETS, SPLITS, ChainSet, ElectrolyteSet, build, fetch, path_of, specs
+from mlcgmd.datasets import DATASETS, SPLITS, ChainSet, ElectrolyteSet, build, path_of, specs
 from mlcgmd.paths import DATA
+from mlcgmd.published import fetch
 from mlcgmd.readers import from_polymer_folder
 from mlcgmd.systems.electrolyte import ELEMENTS, ElectrolyteSpec
 from mlcgmd.trajectory import TrajectoryError

@@ -8,6 +8,7 @@ import torch
 from toys import toy_boxes, toy_electrolyte, toy_systems
 
 from mlcgmd import graph
+from mlcgmd.incidence import incidence
 from mlcgmd.train import TrainConfig, build_model
 from mlcgmd.windows import Windows, prepare, tile
 
@@ -66,7 +67,7 @@ def test_cell_lists_and_all_distances_agree_in_a_batch_of_different_boxes(monkey
 def test_sums_over_pairs_and_over_their_ends():
     pair, n = torch.tensor([[0, 0, 1, 2], [4, 2, 2, 4]]), 5  # node 3 is in none
     i, j = pair
-    known = graph.incidence(pair, n)
+    known = incidence(pair, n)
     h, e = torch.randn(n, 3), torch.randn(4, 3)
     matrix = torch.zeros(n, 4)
     matrix[i, range(4)] = 1
@@ -78,7 +79,7 @@ def test_sums_over_pairs_and_over_their_ends():
     h, e = h.double().requires_grad_(), e.double().requires_grad_()
     for function, rows in ((known.over_ends, h), (known.over_pairs, e), (known.over_antisymmetric_pairs, e)):
         assert torch.autograd.gradcheck(function, rows) and torch.autograd.gradgradcheck(function, rows)
-    lone = graph.incidence(pair[:, :0], n)
+    lone = incidence(pair[:, :0], n)
     assert not lone.over_pairs(e[:0].detach()).any() and lone.over_ends(h).shape == (0, 3)
 
 

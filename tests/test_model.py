@@ -9,7 +9,8 @@ from scipy.spatial.transform import Rotation
 from toys import toy_systems
 
 from mlcgmd import refiner as refine
-from mlcgmd.graph import batch, incidence
+from mlcgmd.graph import batch
+from mlcgmd.incidence import incidence
 from mlcgmd.networks import Directions, Interaction, radial, unit
 from mlcgmd.train import TrainConfig, build_model
 from mlcgmd.windows import Windows

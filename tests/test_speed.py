@@ -44,3 +44,9 @@ def test_chains_of_any_length_can_be_timed(model: checkpoint.Model) -> None:
     assert len(spec.sequence) == 40 and system.type_name == tuple(TYPE_NAME) and len(system.mass) == round(len(spec.topology()[0]) / 6)
     moved, _ = speed.one_step(model, [system], 3, Gaussian())()
     assert moved.shape == (3 * len(system.mass), 3) and bool(np.isfinite(moved.detach().numpy()).all())
+
+
+def test_memory_grows_with_the_number_of_copies(model: checkpoint.Model) -> None:
+    small, large = (speed.peak_memory(model, toy_systems(2), copies, Gaussian()) for copies in (10, 40))
+    nodes = 2 * 40 * len(toy_systems(1)[0].mass)
+    assert 3.5 < large / small < 4.5 and large > 2 * 4 * 16 * nodes  # node states before and after a layer, at least
