@@ -1,7 +1,9 @@
 """Every figure as a function data -> Figure, and how figures are saved."""
 
 import functools
+import io
 import json
+import re
 import subprocess
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -32,6 +34,9 @@ LONG_TIME = {"tau": r"time ($10^3\,\tau$)", "ps": "time (ns)"}
 """Axis label of a thousand time units."""
 WIDTH = 7.0
 """Inches, the width of the book's text."""
+NUMBER = re.compile(r"(-?\d+\.\d+)")
+IDENTIFIER = re.compile(r"(?<=[#\"])[a-z]+[0-9a-f]{10}(?=[\")])")
+"""In an SVG file that matplotlib writes."""
 
 
 def style() -> None:
@@ -63,11 +68,26 @@ def captioned(draw: Callable[P, Figure]) -> Callable[P, Figure]:
 def save(
     figure: Figure, name: str, *, notebook: str, parameters: Mapping[str, Any], inputs: Sequence[Path], folder: Path = FIGURES
 ) -> None:
-    """Write ``name``.svg and .png, and the sidecar of them: see :func:`describe`."""
-    for kind in ("png", "svg"):
-        with atomic(folder / f"{name}.{kind}") as temporary:
-            figure.savefig(temporary, format=kind, metadata={"Date": None} if kind == "svg" else {"Software": None})
-    describe(folder / f"{name}.svg", str(figure.get_label()), notebook=notebook, parameters=parameters, inputs=inputs)
+    """Write ``name``.svg and .png, and the sidecar of them: see :func:`describe`.
+
+    Where the picture that is there is the same but for rounding, which differs between processors, it stays.
+    """
+    drawn = io.StringIO()
+    figure.savefig(drawn, format="svg", metadata={"Date": None})
+    picture = folder / f"{name}.svg"
+    if not (picture.exists() and same_picture(drawn.getvalue(), picture.read_text())):
+        with atomic(picture) as temporary:
+            temporary.write_text(drawn.getvalue())
+        with atomic(folder / f"{name}.png") as temporary:
+            figure.savefig(temporary, format="png", metadata={"Software": None})
+    describe(picture, str(figure.get_label()), notebook=notebook, parameters=parameters, inputs=inputs)
+
+
+def same_picture(a: str, b: str) -> bool:
+    """Whether two SVG texts are the same but for identifiers, which are hashes of coordinates, and 0.05 pt in coordinates."""
+    one, other = (re.split(NUMBER, re.sub(IDENTIFIER, "", text)) for text in (a, b))
+    # What is split at comes in between: numbers have the odd places.
+    return one[::2] == other[::2] and bool(np.allclose(np.array(one[1::2], float), np.array(other[1::2], float), rtol=0, atol=0.05))
 
 
 def describe(picture: Path, function: str, *, notebook: str, parameters: Mapping[str, Any], inputs: Sequence[Path]) -> None:

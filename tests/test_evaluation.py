@@ -112,6 +112,25 @@ def test_a_sidecar_keeps_the_commit_at_which_its_picture_was_made(tmp_path):
     assert save("blue")["commit"] == figures.commit()
 
 
+def test_a_picture_that_differs_by_rounding_stays(tmp_path):
+    def save(value):
+        figure, axis = figures.plt.subplots()
+        axis.plot([0, value, 1])
+        axis.set(ylim=(0, 1))
+        figures.save(figure, "line", notebook="test", parameters={}, inputs=[], folder=tmp_path)
+        figures.plt.close(figure)
+        return [(tmp_path / f"line.{kind}").read_bytes() for kind in ("svg", "png", "json")]
+
+    figures.style()
+    first = save(0.5)
+    assert save(0.50001) == first
+    assert all(a != b for a, b in zip(save(0.51), first, strict=True))
+    assert figures.same_picture('x="1.00" id="m0123456789"', 'x="1.04" id="mabcdef0123"')
+    assert not figures.same_picture('x="1.00" fill="red"', 'x="1.00" fill="blue"') and not figures.same_picture(
+        'x="1.0"', 'x="1.0" y="2.0"'
+    )
+
+
 def test_the_commit_is_that_of_the_folder(tmp_path):
     def git(*words):
         subprocess.run(["git", "-c", "user.name=a", "-c", "user.email=a", "-C", tmp_path, *words], check=True, capture_output=True)
