@@ -163,7 +163,7 @@ def course(systems: Sequence[CoarseSystem], runs: Sequence[xr.Dataset]) -> pd.Da
     """
     of_run = evaluation.of_simulation if systems[0].box is None else evaluation_spe.of_simulation
     rows = []
-    for system, run in zip(evaluation_spe.starts(systems), runs, strict=True):
+    for system, run in zip(evaluation.starts(systems), runs, strict=True):
         md = evaluation.of_md(system) if system.box is None else evaluation_spe.of_md(system)
         measures = _against(md)
         edges = np.linspace(0, run.sizes["frame"], min(BLOCKS, run.sizes["frame"] // 2) + 1).astype(int)
@@ -187,12 +187,12 @@ def measure(
     """
     step = model.config.time_step
     steps = max(4, round(length / step / (1 if sampler.evaluations < 50 else 10)))
-    first = evaluation_spe.starts(systems)
+    first = evaluation.starts(systems)
     path = FOLDER / f"{os.getpid()}.nc"
     path.unlink(missing_ok=True)
     runs = rollout.simulate(model, first, path, time_step=step, steps=steps, replicas=replicas, sampler=sampler, seed=seed, progress=False)
     path.unlink()
-    ends = evaluation_spe.stability(runs)
+    ends = evaluation.stability(runs)
     speed = rollout.measure_speed(model, first, replicas, sampler, steps=5 if sampler.evaluations < 50 else 1)
     row = {
         "failed": float(ends.failed.mean()),

@@ -1,5 +1,6 @@
 """Compare a simulation with MD, chain by chain, and sum up over chains."""
 
+import re
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -175,3 +176,25 @@ def summary(scores: pd.DataFrame) -> dict[str, float]:
         scores.contact_correlation.mean(),
     )
     return dict(zip(HEADLINES, map(float, values), strict=True))
+
+
+def composition(name: str) -> str:
+    """The name of a system without its seed: ``set/test-000-1`` and ``set/test-000`` are both ``set/test-000``."""
+    return re.sub(r"(-\d+)-\d+$", r"\1", name)
+
+
+def starts(systems: Sequence[CoarseSystem]) -> list[CoarseSystem]:
+    """The first run of each composition, from which a simulation starts; the others are for MD's own error."""
+    return list({composition(s.name): s for s in reversed(systems)}.values())[::-1]
+
+
+def stability(runs: Sequence[xr.Dataset]) -> pd.DataFrame:
+    """A row per replica: whether it failed, and for how long it ran (time unit): to its failure, else to the end of the run."""
+    rows = []
+    for run in runs:
+        interval = float(run.time[1] - run.time[0])
+        good = np.isfinite(run.position.values).all(axis=(2, 3)).sum(axis=1)
+        for replica, (why, frames) in enumerate(zip(run.failure.values, good, strict=True)):
+            row: dict[str, object] = {"composition": composition(run.attrs["system"]), "replica": replica, "failed": why != ""}
+            rows.append(row | {"time": interval * frames})
+    return pd.DataFrame(rows)

@@ -4,7 +4,6 @@ A *composition* is one mixture, of which MD may have several independent runs, i
 before the last "-". Two MD samples of it, two seeds or, with one, the halves of that, tell MD's own error.
 """
 
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import NamedTuple
@@ -14,7 +13,7 @@ import pandas as pd
 import xarray as xr
 
 from . import statistics, structure, transport
-from .evaluation import Beads
+from .evaluation import Beads, composition
 from .trajectory import COMPONENTS, molecules_from_bonds
 from .windows import CoarseSystem
 
@@ -108,16 +107,6 @@ class Case(NamedTuple):
     """two MD samples: two seeds, or the halves of one"""
     model: Sample | None
     """None if no replica survived, or nothing was simulated"""
-
-
-def composition(name: str) -> str:
-    """The name of a system without its seed: ``set/test-000-1`` and ``set/test-000`` are both ``set/test-000``."""
-    return re.sub(r"(-\d+)-\d+$", r"\1", name)
-
-
-def starts(systems: Sequence[CoarseSystem]) -> list[CoarseSystem]:
-    """The first run of each composition, from which a simulation starts; the others are for MD's own error."""
-    return list({composition(s.name): s for s in reversed(systems)}.values())[::-1]
 
 
 def cases(systems: Sequence[CoarseSystem], runs: Sequence[xr.Dataset], discard: float) -> dict[str, Case]:
@@ -298,18 +287,6 @@ def conductivity(by_name: Mapping[str, Case], table: pd.DataFrame, temperature: 
             )
     names = ("nernst_einstein", "nernst_einstein_error", "collective", "collective_error", "transference", "collective_transference")
     return pd.DataFrame(rows).reindex(columns=["composition", "source", *names])
-
-
-def stability(runs: Sequence[xr.Dataset]) -> pd.DataFrame:
-    """A row per replica: whether it failed, and for how long it ran (ps): to its failure, else to the end of the run."""
-    rows = []
-    for run in runs:
-        interval = float(run.time[1] - run.time[0])
-        good = np.isfinite(run.position.values).all(axis=(2, 3)).sum(axis=1)
-        for replica, (why, frames) in enumerate(zip(run.failure.values, good, strict=True)):
-            row: dict[str, object] = {"composition": composition(run.attrs["system"]), "replica": replica, "failed": why != ""}
-            rows.append(row | {"time": interval * frames})
-    return pd.DataFrame(rows)
 
 
 def log_ratio(table: pd.DataFrame, source: str, against: str, column: str = "value") -> pd.DataFrame:

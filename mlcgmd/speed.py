@@ -47,7 +47,7 @@ def matrix_rate(n: int = 1024) -> float:
 @torch.inference_mode()
 def network_rate(model: Model, systems: Sequence[CoarseSystem], copies: int, sampler: Sampler) -> float:
     """Floating point operations of matrix products per second of one ML step: what else a step does counts as time only."""
-    step = one_step(model, systems, copies, sampler)
+    step = ml_step(model, systems, copies, sampler)
 
     def in_place(_: object, a: Sequence[int], b: Sequence[int], **__: object) -> int:
         """Of ``addmm_`` with matrices of these shapes, which torch does not count."""
@@ -61,7 +61,7 @@ def network_rate(model: Model, systems: Sequence[CoarseSystem], copies: int, sam
 @torch.inference_mode()
 def where_time_goes(model: Model, systems: Sequence[CoarseSystem], copies: int, sampler: Sampler, most: int = 10) -> pd.DataFrame:
     """The operators of one ML step that take the most processor time of their own, as shares of all of it."""
-    step = one_step(model, systems, copies, sampler)
+    step = ml_step(model, systems, copies, sampler)
     step()
     with profile(activities=[ProfilerActivity.CPU]) as record:
         for _ in range(3):
@@ -75,7 +75,7 @@ def where_time_goes(model: Model, systems: Sequence[CoarseSystem], copies: int, 
 @torch.inference_mode()
 def peak_memory(model: Model, systems: Sequence[CoarseSystem], copies: int, sampler: Sampler) -> int:
     """Bytes of all tensors that one ML step makes, when they are most; the model, the positions and the graph were there before."""
-    step = one_step(model, systems, copies, sampler)
+    step = ml_step(model, systems, copies, sampler)
     step()
     with profile(activities=[ProfilerActivity.CPU], profile_memory=True) as record:
         step()
@@ -85,7 +85,7 @@ def peak_memory(model: Model, systems: Sequence[CoarseSystem], copies: int, samp
     return int(np.cumsum(taken).max())
 
 
-def one_step(model: Model, systems: Sequence[CoarseSystem], copies: int, sampler: Sampler) -> Callable[[], object]:
+def ml_step(model: Model, systems: Sequence[CoarseSystem], copies: int, sampler: Sampler) -> Callable[[], object]:
     """One ML step from the first frames, to be timed."""
     stepper, history = rollout.prepare_step(model, systems, copies, sampler)
     generator = torch.Generator().manual_seed(0)

@@ -10,8 +10,8 @@ import pytest
 import xarray as xr
 from toys import toy_boxes, toy_electrolyte
 
+from mlcgmd import evaluation, figures, figures_spe, structure
 from mlcgmd import evaluation_spe as e
-from mlcgmd import figures, figures_spe, structure
 from mlcgmd.windows import CoarseSystem, prepare
 
 D = 0.5**2 / (2 * 4.0) * 1e-4
@@ -51,7 +51,7 @@ def simulation(system: CoarseSystem, failure: Sequence[str] = ("", ""), scale: f
 
 
 def test_seeds_of_a_composition_are_found(systems: list[CoarseSystem]) -> None:
-    assert [e.composition(n) for n in ("set/test-000", "set/test-012-1")] == ["set/test-000", "set/test-012"]
+    assert [evaluation.composition(n) for n in ("set/test-000", "set/test-012-1")] == ["set/test-000", "set/test-012"]
     cases = e.cases(systems, [simulation(systems[0])], discard=0.0)
     assert {name: len(case.md) for name, case in cases.items()} == {"toy/test-000": 2, "toy/test-001": 1}
     assert cases["toy/test-000"].samples[1] is cases["toy/test-000"].md[1]
@@ -129,7 +129,7 @@ def test_conductivity_of_independent_ions(systems: list[CoarseSystem]) -> None:
 
 def test_failures_are_counted_and_left_out(systems: list[CoarseSystem]) -> None:
     runs = [simulation(systems[0], ["", "gone"]), simulation(systems[2], ["gone", "gone"])]
-    table = e.stability(runs)
+    table = evaluation.stability(runs)
     assert table.failed.tolist() == [False, True, True, True]
     assert table.time.tolist() == [1600.0, 20.0, 20.0, 20.0]
     cases = e.cases(systems, runs, discard=40.0)
@@ -158,7 +158,7 @@ def test_figures_are_drawn_where_a_composition_has_no_simulation_too(systems: li
     figures.style()
     runs = [simulation(systems[0]), simulation(systems[2], ["gone", "gone"])]
     cases = e.cases(systems, runs, discard=0.0)
-    unrefined = {e.composition(run.attrs["system"]): e.until_failure(run) for run in runs}
+    unrefined = {evaluation.composition(run.attrs["system"]): e.until_failure(run) for run in runs}
     table = e.diffusion(cases, {"short": 80.0})
     published = pd.read_csv(figures.ROOT / "data" / "spe_reference_values.csv")
     sources = {"short": "short MD", "model": "learned"}

@@ -42,7 +42,7 @@ def test_the_profile_names_what_takes_the_time(model: checkpoint.Model) -> None:
 def test_chains_of_any_length_can_be_timed(model: checkpoint.Model) -> None:
     spec, system = speed.stretched_chain(40, model)
     assert len(spec.sequence) == 40 and system.type_name == tuple(TYPE_NAME) and len(system.mass) == round(len(spec.topology()[0]) / 6)
-    moved, _ = speed.one_step(model, [system], 3, Gaussian())()
+    moved, _ = speed.ml_step(model, [system], 3, Gaussian())()
     assert moved.shape == (3 * len(system.mass), 3) and bool(np.isfinite(moved.detach().numpy()).all())
 
 
