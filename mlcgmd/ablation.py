@@ -208,24 +208,26 @@ def measure(
 
 
 def run(
-    dataset: str, settings: Sequence[Setting], length: float, replicas: int, split: str = "test", progress: bool = True
+    dataset: str, settings: Sequence[Setting], length: float, replicas: int, splits: Sequence[str] = ("test",), progress: bool = True
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
     """All settings on one data set: a row of scores for each, and the course of the structure; resumes.
 
-    Both tables start with the columns of :meth:`Setting.columns`. ``length`` is that of each simulation, in the set's time unit.
+    Both tables start with the columns of :meth:`Setting.columns`. ``length`` is that of each simulation, in the set's time unit;
+    the systems are those of all ``splits``.
     """
     rows, courses = [], []
     for setting in tqdm(settings, unit="setting", disable=not progress):
         columns = setting.columns()
         asked = dataclasses.asdict(dataclasses.replace(setting, level=float(setting.level)))
-        text = json.dumps([dataset, split, length, replicas, columns["sampler"], asked], sort_keys=True)
+        text = json.dumps([dataset, "+".join(splits), length, replicas, columns["sampler"], asked], sort_keys=True)
         path = FOLDER / "measured" / f"{hashlib.sha256(text.encode()).hexdigest()[:16]}.json"
         if not path.exists():
             if isinstance(setting.model, str):
                 model = checkpoint.load(datasets.verify(MODELS / f"{setting.model}.safetensors"))
             else:
                 model = trained(dataset, setting.level, setting.model)
-            row, table = measure(model, prepared(dataset, split, setting.level), setting.sampler, length, replicas, columns["seed"])
+            systems = [system for split in splits for system in prepared(dataset, split, setting.level)]
+            row, table = measure(model, systems, setting.sampler, length, replicas, columns["seed"])
             with atomic(path) as temporary:
                 temporary.write_text(json.dumps({"row": row, "course": table.to_dict("records")}))
         measured = json.loads(path.read_text())
