@@ -1,5 +1,6 @@
 """The book's sources hold together: pages, citations, links, and nothing that needs a network."""
 
+import hashlib
 import importlib.util
 import json
 import re
@@ -120,3 +121,14 @@ def test_numbers_in_the_text_are_those_of_the_results_file() -> None:
     known = {row["id"] for row in json.loads((ROOT / "data" / "results.json").read_text())}
     used = {name.removesuffix(":x100") for page in PAGES for name in re.findall(r"\{result\}`([^`]+)`", page.read_text())}
     assert used and used <= known
+
+
+def test_each_picture_is_in_the_gallery_as_it_was_made() -> None:
+    module = extension("gallery")
+    found = module.sidecars(ROOT)
+    drawn = {path.stem for suffix in ("svg", "gif") for path in (ROOT / "figures").glob(f"*.{suffix}")}
+    assert {Path(sidecar["picture"]).stem for sidecar in found} == drawn
+    for sidecar in found:
+        assert hashlib.sha256((ROOT / "figures" / sidecar["picture"]).read_bytes()).hexdigest() == sidecar["sha256"]
+        assert module.caption(sidecar)
+        assert (BOOK / f"{module.page(sidecar, BOOK)}.ipynb").exists()

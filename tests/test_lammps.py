@@ -9,7 +9,7 @@ import openmm
 import pytest
 import xarray as xr
 
-from mlcgmd import trajectory
+from mlcgmd import datasets, trajectory
 from mlcgmd.systems import lammps
 from mlcgmd.systems.chain import CUTOFF, EPSILON, TYPE_NAME, ChainSpec
 from mlcgmd.systems.sample import sample
@@ -37,6 +37,29 @@ def test_energy_and_forces_are_those_of_openmm() -> None:
     assert abs(shift) > 0.1
     assert energy == pytest.approx(state.getPotentialEnergy()._value - shift, rel=1e-6)
     np.testing.assert_allclose(forces, state.getForces(asNumpy=True)._value, rtol=1e-5, atol=1e-5)
+
+
+@needs_lammps
+def test_energies_and_forces_of_an_electrolyte_are_those_of_openmm() -> None:
+    spec = datasets.specs("spe-smoke", "train")[0]
+    run = trajectory.load(datasets.path_of(spec))
+    system = spec.openmm_system()
+    kinds = {"HarmonicBond": "bond", "HarmonicAngle": "angle", "PeriodicTorsion": "torsion", "Nonbonded": "nonbonded"}
+    for force in system.getForces():
+        name = type(force).__name__.removesuffix("Force")
+        force.setForceGroup([*kinds, name].index(name))
+        if name == "Nonbonded":
+            force.setEwaldErrorTolerance(1e-7)
+            force.setUseDispersionCorrection(False)
+    context = openmm.Context(system, spec.integrator(), openmm.Platform.getPlatformByName("Reference"))
+    position, box = run.position.values[-1].astype(float), run.box.values[-1].astype(float)
+    context.setPeriodicBoxVectors(*np.diag(box / 10))
+    context.setPositions(position / 10)
+    expected = {kind: context.getState(getEnergy=True, groups={k}).getPotentialEnergy()._value for k, kind in enumerate(kinds.values())}
+    found, forces = lammps.energies_and_forces(system, run.bond.values, position, box)
+    assert found == pytest.approx(expected, rel=1e-6)
+    difference = forces - context.getState(getForces=True).getForces(asNumpy=True)._value
+    assert np.sqrt((difference**2).mean() / (forces**2).mean()) < 1e-4
 
 
 @needs_lammps
