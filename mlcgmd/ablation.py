@@ -219,6 +219,8 @@ def run(
     for setting in tqdm(settings, unit="setting", disable=not progress):
         columns = setting.columns()
         asked = dataclasses.asdict(dataclasses.replace(setting, level=float(setting.level)))
+        if isinstance(setting.model, str):
+            asked["weights"] = datasets.sha256(MODELS / f"{setting.model}.safetensors")  # a model trained anew is another one
         text = json.dumps([dataset, "+".join(splits), length, replicas, columns["sampler"], asked], sort_keys=True)
         path = FOLDER / "measured" / f"{hashlib.sha256(text.encode()).hexdigest()[:16]}.json"
         if not path.exists():
