@@ -8,7 +8,6 @@ import dataclasses
 import hashlib
 import json
 import shutil
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,6 +25,7 @@ from .checkpoint import Model
 from .graph import Batch, batch, part
 from .paths import atomic
 from .refiner import Sampler
+from .statistics import processor_time
 from .trajectory import TrajectoryError
 from .windows import CoarseSystem
 
@@ -238,15 +238,14 @@ def measure_speed(model: Model, systems: Sequence[CoarseSystem], replicas: int, 
     """Simulated time per second of processor time, of all copies together: the median of three times ``steps`` ML steps."""
     stepper, history = prepare_step(model, systems, replicas, sampler)
     generator = torch.Generator().manual_seed(0)
-    seconds = []
-    for _ in range(4):
-        start = time.process_time()
+
+    def go_on() -> None:
+        nonlocal history
         for _ in range(steps):
             moved, _ = stepper(history, generator)
             history = torch.cat([history[1:], moved[None]])
-        seconds.append(time.process_time() - start)
-    # The first round warms up.
-    return model.config.time_step * steps * replicas * len(systems) / sorted(seconds[1:])[1]
+
+    return model.config.time_step * steps * replicas * len(systems) / processor_time(go_on)
 
 
 def _bonds(systems: Sequence[CoarseSystem], replicas: int, guard: Guard) -> tuple[Tensor, Tensor]:

@@ -1,6 +1,5 @@
 """How fast, and where the time goes: rates of this machine, of the networks and of MD engines, one core, process time."""
 
-import time
 from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
@@ -12,6 +11,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from . import rollout, windows
 from .checkpoint import Model
 from .refiner import Sampler
+from .statistics import processor_time
 from .systems.chain import ChainSpec
 from .trajectory import make
 from .windows import CoarseSystem
@@ -27,21 +27,10 @@ def interleaved(measures: Mapping[str, Callable[[], float]], rounds: int) -> pd.
     return pd.DataFrame(rows)
 
 
-def seconds(function: Callable[[], object], repeats: int = 5) -> float:
-    """Processor time of a call: the median, after one call to warm up."""
-    function()
-    taken = []
-    for _ in range(repeats):
-        start = time.process_time()
-        function()
-        taken.append(time.process_time() - start)
-    return float(np.median(taken))
-
-
 def matrix_rate(n: int = 1024) -> float:
     """Floating point operations per second of a float32 matrix product of this many rows and columns, on one core."""
     a, b = torch.rand(n, n), torch.rand(n, n)
-    return 2 * n**3 / seconds(lambda: a @ b)
+    return 2 * n**3 / processor_time(lambda: a @ b)
 
 
 @torch.inference_mode()
@@ -55,7 +44,7 @@ def network_rate(model: Model, systems: Sequence[CoarseSystem], copies: int, sam
 
     with FlopCounterMode(display=False, custom_mapping={torch.ops.aten.addmm_: in_place}) as counter:
         step()
-    return counter.get_total_flops() / seconds(step)
+    return counter.get_total_flops() / processor_time(step)
 
 
 @torch.inference_mode()

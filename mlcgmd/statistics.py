@@ -1,9 +1,10 @@
-"""What a finite run can say: autocorrelation, relaxation times, statistical errors, distances between distributions.
+"""What a finite run can say: autocorrelation, relaxation times, statistical errors, distances between distributions, time of a call.
 
 A *series* is an array (F,) of one equally spaced run or (R, F) of R replicas of equal length. Replicas are taken to sample
 the same equilibrium: they share one mean and one autocorrelation function.
 """
 
+import time
 import warnings
 from collections.abc import Callable
 from typing import NamedTuple
@@ -245,3 +246,14 @@ def power_law(x: ArrayLike, y: ArrayLike) -> Estimate:
         raise ValueError(f"a power law needs three or more pairs of positive values, not {a.tolist()} and {b.tolist()}")
     fit = linregress(np.log(a), np.log(b))
     return Estimate(float(fit.slope), float(fit.stderr))
+
+
+def processor_time(function: Callable[[], object], repeats: int = 3) -> float:
+    """Seconds of processor time that a call takes: the median, after one call to warm up."""
+    function()
+    taken = []
+    for _ in range(repeats):
+        start = time.process_time()
+        function()
+        taken.append(time.process_time() - start)
+    return float(np.median(taken))

@@ -10,7 +10,6 @@ import math
 import os
 import sys
 import tempfile
-import time
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +18,7 @@ import openmm
 import xarray as xr
 
 from .. import trajectory
+from ..statistics import processor_time
 from .chain import BOND_CONSTANT, CUTOFF, EPSILON, TYPE_NAME, ChainSpec
 
 SKIN = 1.0
@@ -145,15 +145,11 @@ def measure_speed(spec: ChainSpec, steps: int = 10_000) -> float:
     """
     run = engine(spec)
     try:
-        run.commands_string(_motion(spec) + f"run {steps} post no")
-        seconds = []
-        for _ in range(3):
-            start = time.process_time()
-            run.command(f"run {steps} pre no post no")
-            seconds.append(time.process_time() - start)
+        run.commands_string(_motion(spec) + "run 0 post no")
+        seconds = processor_time(lambda: run.command(f"run {steps} pre no post no"))
     finally:
         run.close()
-    return steps * spec.time_step / sorted(seconds)[1]
+    return steps * spec.time_step / seconds
 
 
 def _motion(spec: ChainSpec) -> str:

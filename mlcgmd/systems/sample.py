@@ -10,7 +10,6 @@ import json
 import multiprocessing
 import os
 import shutil
-import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from contextlib import contextmanager
@@ -25,6 +24,7 @@ from tqdm import tqdm
 
 from .. import __version__, trajectory
 from ..paths import atomic
+from ..statistics import processor_time
 
 SEGMENT = 100
 """Frames per segment: what a kill can cost."""
@@ -308,16 +308,11 @@ def measure_speed(spec: Spec, steps: int = 10_000, trajectory: xr.Dataset | None
             openmm.LocalEnergyMinimizer.minimize(context, maxIterations=500)
         else:
             _last(spec, trajectory).apply(context)
-        context.getIntegrator().step(steps)
-        seconds = []
-        for _ in range(3):
-            start = time.process_time()
-            context.getIntegrator().step(steps)
-            seconds.append(time.process_time() - start)
+        seconds = processor_time(lambda: context.getIntegrator().step(steps))
     finally:
         if before:
             os.sched_setaffinity(0, before)
-    return steps * spec.time_step / sorted(seconds)[1]
+    return steps * spec.time_step / seconds
 
 
 def _last(spec: Spec, run: xr.Dataset) -> _State:
