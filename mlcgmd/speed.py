@@ -30,7 +30,15 @@ def interleaved(measures: Mapping[str, Callable[[], float]], rounds: int) -> pd.
 def matrix_rate(n: int = 1024) -> float:
     """Floating point operations per second of a float32 matrix product of this many rows and columns, on one core."""
     a, b = torch.rand(n, n), torch.rand(n, n)
-    return 2 * n**3 / processor_time(lambda: a @ b)
+    return 2 * n**3 / processor_time(lambda: a @ b, 5)
+
+
+@torch.inference_mode()
+def layer_rate(width: int, rows: int = 4096) -> float:
+    """The same of a bare layer, linear and SiLU, on states of ``rows`` pairs: networks of such layers cannot be faster."""
+    layer = torch.nn.Sequential(torch.nn.Linear(width, width), torch.nn.SiLU(inplace=True))
+    states = torch.rand(rows, width)
+    return 2 * rows * width**2 / processor_time(lambda: layer(states), 20)
 
 
 @torch.inference_mode()

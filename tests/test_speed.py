@@ -28,7 +28,7 @@ def test_engines_are_measured_in_turn() -> None:
 def test_a_larger_matrix_runs_at_a_higher_rate_and_networks_below_it(model: checkpoint.Model) -> None:
     torch.set_num_threads(1)
     peak = speed.matrix_rate(512)
-    assert peak > 2 * speed.matrix_rate(8)
+    assert peak > 2 * speed.matrix_rate(8) and peak > speed.layer_rate(64) > speed.layer_rate(8)
     assert 0 < speed.network_rate(model, toy_systems(2), 4, Multistep(evaluations=2)) < peak
 
 
