@@ -35,7 +35,7 @@ def matrix_rate(n: int = 1024) -> float:
 
 @torch.inference_mode()
 def layer_rate(width: int, rows: int = 4096) -> float:
-    """The same of a bare layer, linear and SiLU, on states of ``rows`` pairs: networks of such layers cannot be faster."""
+    """The same of a bare layer, linear and SiLU, on states of ``rows`` pairs: what a network of such layers can come near."""
     layer = torch.nn.Sequential(torch.nn.Linear(width, width), torch.nn.SiLU(inplace=True))
     states = torch.rand(rows, width)
     return 2 * rows * width**2 / processor_time(lambda: layer(states), 20)
