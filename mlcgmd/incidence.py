@@ -1,5 +1,6 @@
 """Sums over the pairs that each node is in, and over the two ends of each pair."""
 
+import functools
 from dataclasses import dataclass, fields
 from typing import Any, TypeVar
 
@@ -56,6 +57,11 @@ class Incidence(Movable):
     sign: Float[Tensor, " m"]
     first: Int[Tensor, " n"]
 
+    @functools.cached_property
+    def end_sign(self) -> Float[Tensor, "E 2"]:
+        """The sign of each end: 1 of i, -1 of j."""
+        return self.sign.new_tensor([1, -1]).repeat(len(self.ends), 1)
+
     def over_ends(self, h: Float[Tensor, "n c"]) -> Float[Tensor, "E c"]:
         """h_i + h_j."""
         return _Sum.apply(h, (self.ends, None, None), (self.pair, self.first, None))
@@ -66,9 +72,7 @@ class Incidence(Movable):
 
     def over_antisymmetric_pairs(self, e: Float[Tensor, "E c"]) -> Float[Tensor, "n c"]:
         """sum_j e_ij where e_ji = -e_ij."""
-        # Of a pair's two ends, i has the sign 1.
-        ends = e.new_tensor([1, -1]).repeat(len(self.ends), 1)
-        return _Sum.apply(e, (self.pair, self.first, self.sign.to(e.dtype)), (self.ends, None, ends))
+        return _Sum.apply(e, (self.pair, self.first, self.sign.to(e.dtype)), (self.ends, None, self.end_sign.to(e.dtype)))
 
 
 def incidence(pair: Int[Tensor, "2 E"], n: int) -> Incidence:

@@ -1,9 +1,10 @@
 """Choose a system's model without its test systems: time step, history, layers, width and sampler.
 
 ``python workflow/select_model.py chain|spe`` trains small models of equal budget and compares samplers of the
-headline model, all on the validation systems, and writes data/selection_chain.csv or data/selection_spe.csv. It resumes.
-Electrolytes are compared on the training compositions too: there is one validation composition, whose few nanoseconds of MD know
-its angles to 2 degrees, and the validation loss shows that the model does not remember its training compositions.
+headline model, and writes data/selection_chain.csv or data/selection_spe.csv. It resumes.
+Chains are compared on the validation systems, electrolytes on the training compositions too: there is one validation composition,
+whose few nanoseconds of MD know its angles to 2 degrees, and the validation loss shows that the model does not remember its
+training compositions.
 """
 
 import sys
