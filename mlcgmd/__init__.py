@@ -7,8 +7,8 @@ The modules follow the data. Beneath them all are :mod:`~mlcgmd.paths`, :mod:`~m
 :mod:`~mlcgmd.mapping` (coarse-graining), :mod:`~mlcgmd.incidence`, :mod:`~mlcgmd.graph`,
 :mod:`~mlcgmd.networks`, :mod:`~mlcgmd.simulator`, :mod:`~mlcgmd.refiner`, :mod:`~mlcgmd.checkpoint`, :mod:`~mlcgmd.windows`,
 :mod:`~mlcgmd.train`, :mod:`~mlcgmd.rollout`, :mod:`~mlcgmd.evaluation`, :mod:`~mlcgmd.evaluation_spe`, :mod:`~mlcgmd.ablation`,
-:mod:`~mlcgmd.speed`, :mod:`~mlcgmd.figures`, :mod:`~mlcgmd.figures_spe`, :mod:`~mlcgmd.render`, :mod:`~mlcgmd.results`.
-A module imports only from those before it.
+:mod:`~mlcgmd.speed`, :mod:`~mlcgmd.pictures`, :mod:`~mlcgmd.figures`, :mod:`~mlcgmd.figures_spe`, :mod:`~mlcgmd.render`,
+:mod:`~mlcgmd.results`. A module imports only from those before it.
 """
 
 __version__ = "0.1.0"

@@ -15,7 +15,8 @@ from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 from . import evaluation_spe as evaluation
 from . import observables, transport
 from .evaluation_spe import SPECIES, Case, Sample
-from .figures import FOURTH, MD, MODEL, OTHER, WIDTH, captioned
+from .figures import FOURTH, MD, MODEL, OTHER, WIDTH
+from .pictures import captioned
 
 MARKERS = dict(zip(SPECIES, "osD", strict=True))
 """Of the species, where colours tell sources apart."""

@@ -12,6 +12,7 @@ from toys import toy_boxes, toy_electrolyte
 
 from mlcgmd import evaluation, figures, figures_spe, structure
 from mlcgmd import evaluation_spe as e
+from mlcgmd.paths import ROOT
 from mlcgmd.windows import CoarseSystem, prepare
 
 D = 0.5**2 / (2 * 4.0) * 1e-4
@@ -160,7 +161,7 @@ def test_figures_are_drawn_where_a_composition_has_no_simulation_too(systems: li
     cases = e.cases(systems, runs, discard=0.0)
     unrefined = {evaluation.composition(run.attrs["system"]): e.until_failure(run) for run in runs}
     table = e.diffusion(cases, {"short": 80.0})
-    published = pd.read_csv(figures.ROOT / "data" / "spe_reference_values.csv")
+    published = pd.read_csv(ROOT / "data" / "spe_reference_values.csv")
     sources = {"short": "short MD", "model": "learned"}
     drawn = {
         "rdf": figures_spe.rdfs(cases, unrefined),
