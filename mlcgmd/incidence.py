@@ -32,13 +32,20 @@ class _Sum(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, rows: Tensor, bags: Bags, transposed: Bags) -> Tensor:
         ctx.bags = bags, transposed
-        index, first, weight = bags
-        return embedding_bag(index, rows, first, mode="sum", per_sample_weights=weight)
+        return _sum(rows, bags, transposed)
 
     @staticmethod
     def backward(ctx: Any, *gradient: Tensor) -> tuple[Tensor, None, None]:
         bags, transposed = ctx.bags
-        return _Sum.apply(gradient[0].contiguous(), transposed, bags), None, None
+        return _sum(gradient[0].contiguous(), transposed, bags), None, None
+
+
+def _sum(rows: Tensor, bags: _Sum.Bags, transposed: _Sum.Bags) -> Tensor:
+    """:class:`_Sum`, without the cost of a call of it where no gradient is asked for."""
+    if torch.is_grad_enabled():
+        return _Sum.apply(rows, bags, transposed)
+    index, first, weight = bags
+    return embedding_bag(index, rows, first, mode="sum", per_sample_weights=weight)
 
 
 @dataclass(frozen=True)
@@ -64,15 +71,15 @@ class Incidence(Movable):
 
     def over_ends(self, h: Float[Tensor, "n c"]) -> Float[Tensor, "E c"]:
         """h_i + h_j."""
-        return _Sum.apply(h, (self.ends, None, None), (self.pair, self.first, None))
+        return _sum(h, (self.ends, None, None), (self.pair, self.first, None))
 
     def over_pairs(self, e: Float[Tensor, "E c"]) -> Float[Tensor, "n c"]:
         """sum_j e_ij of symmetric e."""
-        return _Sum.apply(e, (self.pair, self.first, None), (self.ends, None, None))
+        return _sum(e, (self.pair, self.first, None), (self.ends, None, None))
 
     def over_antisymmetric_pairs(self, e: Float[Tensor, "E c"]) -> Float[Tensor, "n c"]:
         """sum_j e_ij where e_ji = -e_ij."""
-        return _Sum.apply(e, (self.pair, self.first, self.sign.to(e.dtype)), (self.ends, None, self.end_sign.to(e.dtype)))
+        return _sum(e, (self.pair, self.first, self.sign.to(e.dtype)), (self.ends, None, self.end_sign.to(e.dtype)))
 
 
 def incidence(pair: Int[Tensor, "2 E"], n: int) -> Incidence:

@@ -29,6 +29,11 @@ class MLP(nn.Sequential):
         super().__init__(*layers[:-1])
 
 
+def residual(x: Float[Tensor, "m width"], update: Float[Tensor, "m c"], layer: nn.Linear) -> Float[Tensor, "m width"]:
+    """x + layer(update), a pass through memory less: the product adds to what is there."""
+    return (x + layer.bias).addmm_(update, layer.weight.T)
+
+
 class Interaction(nn.Module):
     """One round of message passing on pairs (i, j) with symmetric pair states.
 
@@ -55,12 +60,13 @@ class Interaction(nn.Module):
         # W e + b + W_h (h_i + h_j), the bias with the nodes, added up by the product itself.
         sent = linear(g, self.from_node.weight, self.from_edge.bias / 2)
         message = incidence.over_ends(sent).addmm_(e, self.from_edge.weight.T)
-        e = self.edge_out(silu(message, inplace=True)).add_(e)
+        e = residual(e, silu(message, inplace=True), self.edge_out)
         first, _, last = self.node
         assert isinstance(first, nn.Linear)
         own, around = first.weight.split(g.shape[1], dim=1)
         inner = linear(g, own, first.bias).addmm_(incidence.over_pairs(e), around.T, alpha=1 / self.neighbours)
-        return last(silu(inner, inplace=True)).add_(h), e
+        assert isinstance(last, nn.Linear)
+        return residual(h, silu(inner, inplace=True), last), e
 
 
 def contract(a: Float[Tensor, "m ..."], b: Float[Tensor, "m ..."]) -> Float[Tensor, "..."]:
@@ -99,7 +105,7 @@ class Directions(nn.Module):
         summed = (summed * (1 + summed.square().mean(dim=1, keepdim=True)).rsqrt()).T.contiguous()
         first, second = (summed.index_select(1, end).view(3, c, -1) for end in incidence.ends.T)
         along = contract((first - second)[:, None], vector.transpose(0, 1)[:, :, None]).view(k * c, -1)
-        return self.out(torch.cat([along, contract(first, second)]).T).add_(e)
+        return residual(e, torch.cat([along, contract(first, second)]).T, self.out)
 
 
 def pass_messages(
