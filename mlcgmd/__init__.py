@@ -1,7 +1,7 @@
 """Learned simulators of coarse-grained molecular dynamics with very large time steps.
 
 The modules follow the data. Beneath them all are :mod:`~mlcgmd.paths`, :mod:`~mlcgmd.statistics`, :mod:`~mlcgmd.observables`,
-:mod:`~mlcgmd.structure` and :mod:`~mlcgmd.transport`, which know arrays only. Then come
+:mod:`~mlcgmd.structure` and :mod:`~mlcgmd.transport`, which know arrays only, and :mod:`~mlcgmd.parallel`. Then come
 :mod:`~mlcgmd.trajectory` (the data type), :mod:`~mlcgmd.systems` (molecular dynamics), :mod:`~mlcgmd.readers` and
 :mod:`~mlcgmd.readers_spe` (foreign files), :mod:`~mlcgmd.published` and :mod:`~mlcgmd.datasets`,
 :mod:`~mlcgmd.mapping` (coarse-graining), :mod:`~mlcgmd.incidence`, :mod:`~mlcgmd.graph`,

@@ -12,15 +12,15 @@ import json
 import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import torch
 import xarray as xr
-from tqdm import tqdm
 
-from . import checkpoint, datasets, evaluation, evaluation_spe, rollout, statistics, structure, train, trajectory, windows
+from . import checkpoint, datasets, evaluation, evaluation_spe, parallel, rollout, statistics, structure, train, trajectory, windows
 from .evaluation import Beads
 from .paths import DATA, MODELS, RUNS, atomic
 from .refiner import Gaussian, Langevin, Multistep, Sampler
@@ -207,34 +207,49 @@ def measure(
     return row, course(systems, runs)
 
 
+def _path(dataset: str, splits: Sequence[str], length: float, replicas: int, setting: Setting) -> Path:
+    """Where what is measured of a setting is kept."""
+    asked = dataclasses.asdict(dataclasses.replace(setting, level=float(setting.level)))
+    if isinstance(setting.model, str):
+        asked["weights"] = datasets.sha256(MODELS / f"{setting.model}.safetensors")  # a model trained anew is another one
+    text = json.dumps([dataset, "+".join(splits), length, replicas, label(setting.sampler), asked], sort_keys=True)
+    return FOLDER / "measured" / f"{hashlib.sha256(text.encode()).hexdigest()[:16]}.json"
+
+
+def _make(dataset: str, splits: Sequence[str], length: float, replicas: int, settings: Sequence[Setting]) -> None:
+    """Measure settings of one training."""
+    torch.set_num_threads(1)
+    level, model = settings[0].level, settings[0].model
+    if isinstance(model, str):
+        ready = checkpoint.load(datasets.verify(MODELS / f"{model}.safetensors"))
+    else:
+        ready = trained(dataset, level, model)
+    systems = [system for split in splits for system in prepared(dataset, split, level)]
+    for setting in settings:
+        row, table = measure(ready, systems, setting.sampler, length, replicas, setting.columns()["seed"])
+        with atomic(_path(dataset, splits, length, replicas, setting)) as temporary:
+            temporary.write_text(json.dumps({"row": row, "course": table.to_dict("records")}))
+
+
 def run(
     dataset: str, settings: Sequence[Setting], length: float, replicas: int, splits: Sequence[str] = ("test",), progress: bool = True
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
     """All settings on one data set: a row of scores for each, and the course of the structure; resumes.
 
     Both tables start with the columns of :meth:`Setting.columns`. ``length`` is that of each simulation, in the set's time unit;
-    the systems are those of all ``splits``.
+    the systems are those of all ``splits``. Trainings run at the same time, one per core, each followed by its simulations.
     """
+    missing: dict[Any, list[Setting]] = {}
+    for setting in settings:
+        if not _path(dataset, splits, length, replicas, setting).exists():
+            missing.setdefault(repr((setting.level, setting.model)), []).append(setting)
+    jobs = [(dataset, splits, length, replicas, group) for group in missing.values()]
+    parallel.each(_make, jobs, label=dataset, unit="training", progress=progress)
     rows, courses = [], []
-    for setting in tqdm(settings, unit="setting", disable=not progress):
-        columns = setting.columns()
-        asked = dataclasses.asdict(dataclasses.replace(setting, level=float(setting.level)))
-        if isinstance(setting.model, str):
-            asked["weights"] = datasets.sha256(MODELS / f"{setting.model}.safetensors")  # a model trained anew is another one
-        text = json.dumps([dataset, "+".join(splits), length, replicas, columns["sampler"], asked], sort_keys=True)
-        path = FOLDER / "measured" / f"{hashlib.sha256(text.encode()).hexdigest()[:16]}.json"
-        if not path.exists():
-            if isinstance(setting.model, str):
-                model = checkpoint.load(datasets.verify(MODELS / f"{setting.model}.safetensors"))
-            else:
-                model = trained(dataset, setting.level, setting.model)
-            systems = [system for split in splits for system in prepared(dataset, split, setting.level)]
-            row, table = measure(model, systems, setting.sampler, length, replicas, columns["seed"])
-            with atomic(path) as temporary:
-                temporary.write_text(json.dumps({"row": row, "course": table.to_dict("records")}))
-        measured = json.loads(path.read_text())
-        rows.append(columns | measured["row"])
-        courses += [columns | row for row in measured["course"]]
+    for setting in settings:
+        measured = json.loads(_path(dataset, splits, length, replicas, setting).read_text())
+        rows.append(setting.columns() | measured["row"])
+        courses += [setting.columns() | row for row in measured["course"]]
     return pd.DataFrame(rows), pd.DataFrame(courses)
 
 

@@ -1,4 +1,4 @@
-"""Run molecular dynamics from a spec: seeded, resumable, one process per core.
+"""Run molecular dynamics from a spec: seeded, resumable.
 
 A run is cut into segments. Each starts a fresh OpenMM context from the saved state of the last
 one with a random seed drawn from (spec seed, segment), so a run that was killed and resumed gives
@@ -7,11 +7,8 @@ the same trajectory, bit for bit, as one that was not.
 
 import dataclasses
 import json
-import multiprocessing
-import os
 import shutil
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,7 +19,7 @@ import openmm
 import xarray as xr
 from tqdm import tqdm
 
-from .. import __version__, trajectory
+from .. import __version__, parallel, trajectory
 from ..paths import atomic
 from ..statistics import processor_time
 
@@ -268,28 +265,12 @@ def _assemble(spec: Spec, work: Path, n_segments: int, box: np.ndarray, provenan
     return dataset
 
 
-def _pin(cores: "multiprocessing.Queue[int]") -> None:
-    # OpenMM's CPU platform hands work between two threads; on one core that costs half as much as on two.
-    if hasattr(os, "sched_setaffinity"):
-        os.sched_setaffinity(0, {cores.get()})
-
-
 def sample_many(jobs: Sequence[tuple[Spec, Path]], processes: int | None = None) -> list[Path]:
-    """Run :func:`sample` on each (spec, path), one pinned process per core, with a progress bar."""
-    available = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else list(range(os.cpu_count() or 1))
-    processes = min(processes or len(available), max(1, len(jobs)))
-    context = multiprocessing.get_context("spawn")
-    cores = context.Queue()
-    for i in range(processes):
-        cores.put(available[i % len(available)])
-    with ProcessPoolExecutor(processes, mp_context=context, initializer=_pin, initargs=(cores,)) as pool:
-        futures = [pool.submit(sample, spec, path) for spec, path in jobs]
-        try:
-            for future in tqdm(as_completed(futures), total=len(futures), desc="MD", unit="system"):
-                future.result()
-        except BaseException:
-            pool.shutdown(wait=False, cancel_futures=True)
-            raise
+    """Run :func:`sample` on each (spec, path), one process per core, with a progress bar.
+
+    OpenMM's CPU platform hands work between two threads; held to one core that costs half as much as on two.
+    """
+    parallel.each(sample, jobs, processes, label="MD", unit="system")
     return [path for _, path in jobs]
 
 
@@ -299,19 +280,13 @@ def measure_speed(spec: Spec, steps: int = 10_000, trajectory: xr.Dataset | None
     The MD starts from the last frame and box of ``trajectory``, one of ``spec`` in equilibrium; without it from ``spec.start()``,
     minimised: of an electrolyte that is a dilute box, which runs at another speed than the liquid.
     """
-    before = os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else set()
-    try:
-        if before:
-            os.sched_setaffinity(0, {max(before)})
+    with parallel.one_core():
         context = _context(spec, stream=0)
         if trajectory is None:
             openmm.LocalEnergyMinimizer.minimize(context, maxIterations=500)
         else:
             _last(spec, trajectory).apply(context)
         seconds = processor_time(lambda: context.getIntegrator().step(steps))
-    finally:
-        if before:
-            os.sched_setaffinity(0, before)
     return steps * spec.time_step / seconds
 
 
