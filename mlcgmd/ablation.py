@@ -207,27 +207,32 @@ def measure(
     return row, course(systems, runs)
 
 
-def _path(dataset: str, splits: Sequence[str], length: float, replicas: int, setting: Setting) -> Path:
-    """Where what is measured of a setting is kept."""
+def _key(dataset: str, splits: Sequence[str], length: float, replicas: int, setting: Setting) -> str:
+    """What tells a measurement from any other: of all that was asked for and, of a shipped model, its weights."""
     asked = dataclasses.asdict(dataclasses.replace(setting, level=float(setting.level)))
     if isinstance(setting.model, str):
-        asked["weights"] = datasets.sha256(MODELS / f"{setting.model}.safetensors")  # a model trained anew is another one
+        asked["weights"] = datasets.sha256(MODELS / f"{setting.model}.safetensors")
     text = json.dumps([dataset, "+".join(splits), length, replicas, label(setting.sampler), asked], sort_keys=True)
-    return FOLDER / "measured" / f"{hashlib.sha256(text.encode()).hexdigest()[:16]}.json"
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
-def _make(dataset: str, splits: Sequence[str], length: float, replicas: int, settings: Sequence[Setting]) -> None:
-    """Measure settings of one training."""
+def _measured(key: str) -> Path:
+    """Where a measurement is kept."""
+    return FOLDER / "measured" / f"{key}.json"
+
+
+def _make(dataset: str, splits: Sequence[str], length: float, replicas: int, settings: Mapping[str, Setting]) -> None:
+    """Measure settings, by key, of one training."""
     torch.set_num_threads(1)
-    level, model = settings[0].level, settings[0].model
-    if isinstance(model, str):
-        ready = checkpoint.load(datasets.verify(MODELS / f"{model}.safetensors"))
+    first = next(iter(settings.values()))
+    if isinstance(first.model, str):
+        model = checkpoint.load(datasets.verify(MODELS / f"{first.model}.safetensors"))
     else:
-        ready = trained(dataset, level, model)
-    systems = [system for split in splits for system in prepared(dataset, split, level)]
-    for setting in settings:
-        row, table = measure(ready, systems, setting.sampler, length, replicas, setting.columns()["seed"])
-        with atomic(_path(dataset, splits, length, replicas, setting)) as temporary:
+        model = trained(dataset, first.level, first.model)
+    systems = [system for split in splits for system in prepared(dataset, split, first.level)]
+    for key, setting in settings.items():
+        row, table = measure(model, systems, setting.sampler, length, replicas, setting.columns()["seed"])
+        with atomic(_measured(key)) as temporary:
             temporary.write_text(json.dumps({"row": row, "course": table.to_dict("records")}))
 
 
@@ -236,19 +241,21 @@ def run(
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
     """All settings on one data set: a row of scores for each, and the course of the structure; resumes.
 
-    Both tables start with the columns of :meth:`Setting.columns`. ``length`` is that of each simulation, in the set's time unit;
-    the systems are those of all ``splits``. Trainings run at the same time, one per core, each followed by its simulations.
+    Both tables start with the columns of :meth:`Setting.columns`, that of scores with a ``key`` of all that was asked for. ``length`` is
+    that of each simulation, in the set's time unit; the systems are those of all ``splits``. Trainings run at the same time, one
+    per core, each followed by its simulations.
     """
-    missing: dict[Any, list[Setting]] = {}
-    for setting in settings:
-        if not _path(dataset, splits, length, replicas, setting).exists():
-            missing.setdefault(repr((setting.level, setting.model)), []).append(setting)
-    jobs = [(dataset, splits, length, replicas, group) for group in missing.values()]
+    keys = [_key(dataset, splits, length, replicas, setting) for setting in settings]
+    groups: dict[str, dict[str, Setting]] = {}
+    for key, setting in zip(keys, settings, strict=True):
+        if not _measured(key).exists():
+            groups.setdefault(repr((setting.level, setting.model)), {})[key] = setting
+    jobs = [(dataset, splits, length, replicas, group) for group in groups.values()]
     parallel.each(_make, jobs, label=dataset, unit="training", progress=progress)
     rows, courses = [], []
-    for setting in settings:
-        measured = json.loads(_path(dataset, splits, length, replicas, setting).read_text())
-        rows.append(setting.columns() | measured["row"])
+    for key, setting in zip(keys, settings, strict=True):
+        measured = json.loads(_measured(key).read_text())
+        rows.append({"key": key} | setting.columns() | measured["row"])
         courses += [setting.columns() | row for row in measured["course"]]
     return pd.DataFrame(rows), pd.DataFrame(courses)
 
@@ -265,9 +272,8 @@ def tables(name: str, dataset: str, settings: Sequence[Setting], length: float, 
             with atomic(path) as temporary:
                 table.to_csv(temporary, index=False, float_format="%.4g")
         datasets.register(paths, command="make reproduce ABLATIONS=1")
-    rows, courses = (pd.read_csv(datasets.verify(path), keep_default_na=False, na_values=[""]) for path in paths)
-    asked = pd.DataFrame([setting.columns() for setting in settings])
-    if not asked.astype(str).equals(rows[asked.columns].astype(asked.dtypes).astype(str)):
+    rows, courses = (pd.read_csv(datasets.verify(path), keep_default_na=False, na_values=[""], dtype={"key": str}) for path in paths)
+    if rows.key.tolist() != [_key(dataset, ("test",), length, replicas, setting) for setting in settings]:
         raise ValueError(f"{paths[0]} holds the results of other settings; remove it and {paths[1].name} to make them anew")
     return rows, courses
 

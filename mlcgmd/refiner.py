@@ -191,21 +191,21 @@ Sampler = Multistep | Langevin | Gaussian
 def make_sampler(name: str, evaluations: int | None = None, **options: float) -> Sampler:
     """The sampler of a name, as notebooks and workflows give it: ``multistep``, ``langevin`` or ``gaussian``.
 
-    ``options`` are other fields of :class:`Multistep`.
+    ``options`` are its fields, but for ``evaluations``.
 
     Raises:
         ValueError: there is no such sampler, or it does not take a number of evaluations or these options.
     """
-    if name == "multistep":
-        unknown = set(options) - {f.name for f in fields(Multistep)}
-        if unknown:
-            raise ValueError(f"the sampler multistep has no option {sorted(unknown)}; it has {[f.name for f in fields(Multistep)]}")
-        return replace(Multistep(), **options, **({} if evaluations is None else {"evaluations": evaluations}))  # type: ignore[arg-type]
-    if name not in ("langevin", "gaussian"):
-        raise ValueError(f"there is no sampler {name!r}; use multistep, langevin or gaussian")
-    sampler = Langevin() if name == "langevin" else Gaussian()
-    if evaluations not in (None, sampler.evaluations) or options:
-        raise ValueError(
-            f"the sampler {name} makes {sampler.evaluations} evaluations per step and has no options, not {evaluations}, {options}"
-        )
+    kinds: dict[str, type[Sampler]] = {"multistep": Multistep, "langevin": Langevin, "gaussian": Gaussian}
+    if name not in kinds:
+        raise ValueError(f"there is no sampler {name!r}; use {', '.join(kinds)}")
+    kind = kinds[name]
+    known = [field.name for field in fields(kind) if field.name != "evaluations"]
+    if unknown := sorted(set(options) - set(known)):
+        raise ValueError(f"the sampler {name} has no option {', '.join(unknown)}; it has {', '.join(known) or 'none'}")
+    if kind is Multistep and evaluations is not None:
+        return replace(Multistep(), evaluations=evaluations, **options)
+    sampler = kind(**options)  # type: ignore[arg-type]
+    if evaluations not in (None, sampler.evaluations):
+        raise ValueError(f"the sampler {name} makes {sampler.evaluations} evaluations per step, not {evaluations}")
     return sampler

@@ -87,8 +87,11 @@ def test_tables_are_made_once_and_refuse_other_settings(scratch: Path, monkeypat
     monkeypatch.setattr(ablation, "run", lambda *_, **__: pytest.fail("the tables are there"))
     again = ablation.tables("toy", "toy-set", settings, length=400, replicas=2)
     assert all(a.equals(b) for a, b in zip(made, again, strict=True)) and made[0].sampler.tolist() == ["none"]
-    with pytest.raises(ValueError, match=r"toy-set\.toy\.csv holds the results of other settings; remove it"):
-        ablation.tables("toy", "toy-set", [ablation.Setting(6, replace(SMALL, seed=1), Gaussian())], length=400, replicas=2)
+    for other in (ablation.Setting(6, replace(SMALL, seed=1), Gaussian()), ablation.Setting(6, replace(SMALL, clip=1.0), Gaussian())):
+        with pytest.raises(ValueError, match=r"toy-set\.toy\.csv holds the results of other settings; remove it"):
+            ablation.tables("toy", "toy-set", [other], length=400, replicas=2)
+    with pytest.raises(ValueError, match="other settings"):
+        ablation.tables("toy", "toy-set", settings, length=800, replicas=2)
 
 
 def test_results_are_means_over_seeds() -> None:

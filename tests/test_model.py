@@ -218,11 +218,16 @@ def test_same_seed_same_sample():
 
 def test_samplers_by_name():
     assert refine.make_sampler("multistep", 3, stochasticity=1.0) == refine.Multistep(evaluations=3, stochasticity=1.0)
+    assert refine.make_sampler("langevin", 200, step=0.01) == refine.Langevin(step=0.01)
     assert refine.make_sampler("gaussian", 0) == refine.Gaussian()
-    with pytest.raises(ValueError, match="no option .'sigma'."):
+    with pytest.raises(ValueError, match="there is no sampler 'euler'; use multistep, langevin, gaussian"):
+        refine.make_sampler("euler")
+    with pytest.raises(ValueError, match="multistep has no option sigma; it has sigma_max, sigma_min, rho, stochasticity"):
         refine.make_sampler("multistep", 3, sigma=1.0)
-    with pytest.raises(ValueError, match="has no options"):
-        refine.make_sampler("langevin", None, rho=1.0)
+    with pytest.raises(ValueError, match="gaussian has no option step; it has none"):
+        refine.make_sampler("gaussian", None, step=1.0)
+    with pytest.raises(ValueError, match="langevin makes 200 evaluations per step, not 100"):
+        refine.make_sampler("langevin", 100)
 
 
 def test_beads_that_nearly_coincide_can_be_parted():
