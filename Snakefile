@@ -25,8 +25,12 @@ RESULTS = {"chain": "05_chain", "spe": "06_electrolyte"}
 SHARED = ("01_generate_md", "02_coarse_grain", "03_train", "04_simulate")
 """Notebooks that every system runs; what is not of the chain is stored beside them, with the system in its name."""
 
-ABLATIONS = {"07_ablation_refinement": ("chain", "spe"), "08_ablation_resolution": ("chain", "spe"), "09_ablation_timestep": ("chain", "spe")}
-"""The systems of which each makes tables."""
+ABLATIONS = {
+    "07_ablation_refinement": ("chain-laptop", "spe-laptop"),
+    "08_ablation_resolution": ("chain-laptop", "spe-laptop"),
+    "09_ablation_timestep": ("chain-laptop", "spe-laptop", "chain-short"),
+}
+"""The data sets of which each makes tables, with its own parameters."""
 
 # mlcgmd/paths.py: where data/, figures/ and runs/ are made.
 os.environ["MLCGMD_ROOT"] = str(ROOT.resolve())
@@ -83,8 +87,8 @@ def shipped_data(wildcards):
 def tables(name):
     """The tables of an ablation; declared as outputs, so that they are removed before the job, only if they are to be made anew."""
     kind = name.split("_")[-1]
-    paths = [f"{SYSTEMS[system]['dataset']}.{kind}{part}.csv" for system in ABLATIONS.get(name, ()) for part in ("", ".course")]
-    return [(ROOT / "data" / "ablations" / path).as_posix() for path in paths if config.get("ablations")]
+    paths = [f"{dataset}.{kind}{part}.csv" for dataset in ABLATIONS.get(name, ()) for part in ("", ".course")]
+    return [(ROOT / "data" / "ablations" / path).as_posix() for path in paths if IN_PLACE and config.get("ablations")]
 
 
 EXECUTE = "python workflow/notebooks.py {input[0]} {params.output} {params.values:q}"

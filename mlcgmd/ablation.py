@@ -9,7 +9,9 @@ import functools
 import hashlib
 import itertools
 import json
+import logging
 import os
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -71,10 +73,15 @@ def time_unit(dataset: str) -> str:
     return trajectory.UNITS[datasets.specs(dataset, "train")[0].units][1]
 
 
+def _root(dataset: str) -> Path:
+    """Where the MD of a data set is: with the shipped data or, if it is not shipped, in ``runs``."""
+    return DATA if (DATA / dataset).exists() else RUNS / "md"
+
+
 @functools.lru_cache(maxsize=4)
 def prepared(dataset: str, split: str, level: float) -> tuple[CoarseSystem, ...]:
     """The coarse-grained systems of a split."""
-    return tuple(windows.prepare(t, level) for t in datasets.load(dataset, split))
+    return tuple(windows.prepare(t, level) for t in datasets.load(dataset, split, _root(dataset)))
 
 
 def trained(dataset: str, level: float, config: train.TrainConfig) -> checkpoint.Model:
@@ -228,7 +235,10 @@ def _make(dataset: str, splits: Sequence[str], length: float, replicas: int, set
     if isinstance(first.model, str):
         model = checkpoint.load(datasets.verify(MODELS / f"{first.model}.safetensors"))
     else:
-        model = trained(dataset, first.level, first.model)
+        logging.getLogger("pytorch_lightning").setLevel(logging.ERROR)  # a notebook shows what its processes say
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", module="pytorch_lightning")
+            model = trained(dataset, first.level, first.model)
     systems = [system for split in splits for system in prepared(dataset, split, first.level)]
     for key, setting in settings.items():
         row, table = measure(model, systems, setting.sampler, length, replicas, setting.columns()["seed"])
@@ -243,7 +253,7 @@ def run(
 
     Both tables start with the columns of :meth:`Setting.columns`, that of scores with a ``key`` of all that was asked for. ``length`` is
     that of each simulation, in the set's time unit; the systems are those of all ``splits``. Trainings run at the same time, one
-    per core, each followed by its simulations.
+    per core, each followed by its simulations; a data set that is not shipped is made first.
     """
     keys = [_key(dataset, splits, length, replicas, setting) for setting in settings]
     groups: dict[str, dict[str, Setting]] = {}
@@ -251,6 +261,8 @@ def run(
         if not _measured(key).exists():
             groups.setdefault(repr((setting.level, setting.model)), {})[key] = setting
     jobs = [(dataset, splits, length, replicas, group) for group in groups.values()]
+    if jobs and dataset in datasets.DATASETS and _root(dataset) != DATA:
+        datasets.build(dataset, root=_root(dataset))
     parallel.each(_make, jobs, label=dataset, unit="training", progress=progress)
     rows, courses = [], []
     for key, setting in zip(keys, settings, strict=True):
@@ -276,6 +288,19 @@ def tables(name: str, dataset: str, settings: Sequence[Setting], length: float, 
     if rows.key.tolist() != [_key(dataset, ("test",), length, replicas, setting) for setting in settings]:
         raise ValueError(f"{paths[0]} holds the results of other settings; remove it and {paths[1].name} to make them anew")
     return rows, courses
+
+
+def crossing(rows: pd.DataFrame, falling: str, rising: str) -> float | None:
+    """Where two columns of a table cross, along its sorted index (positive, such as time steps): linear between rows in its logarithm.
+
+    The first such place; None if the column ``falling`` starts below ``rising`` or never gets there.
+    """
+    difference = (rows[falling] - rows[rising]).dropna()
+    below = np.flatnonzero(difference < 0)
+    if not len(below) or below[0] == 0:
+        return None
+    around = difference.iloc[below[0] - 1 : below[0] + 1]
+    return float(np.exp(np.interp(0, -around, np.log(around.index))))
 
 
 def results_of(rows: pd.DataFrame, prefix: str, by: Sequence[str], quantities: Mapping[str, str]) -> list[dict[str, Any]]:

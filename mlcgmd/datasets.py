@@ -117,6 +117,8 @@ _DRAWN = _drawn(23, 580, chains=40, oxygens=16, salt=50)
 DATASETS: dict[str, ChainSet | ElectrolyteSet] = {
     "chain-smoke": ChainSet(11, 32, (6, 1, 2), (800, 800, 2000), (10, 10, 10), (100, 100, 100)),
     "chain-laptop": ChainSet(12, 100, (96, 8, 16), (5e3, 3e4, 6e4), (10, 20, 20), (1000, 1000, 2000)),
+    # Not shipped, two minutes of MD: steps at which a bead still knows its velocity.
+    "chain-short": ChainSet(14, 100, (12, 2, 6), (300, 300, 300), (0.5, 0.5, 0.5), (1000, 1000, 1000)),
     # About 1,000 core-hours with OpenMM: the sizes of Fu et al. (2023), for a cluster.
     "chain-paper": ChainSet(13, 600, (90, 10, 40), (5e4, 5e4, 5e6), (5, 5, 500), (1e4, 1e4, 1e4)),
     # 319 atoms. Too short for physics: 60 ps each.

@@ -94,6 +94,20 @@ def test_tables_are_made_once_and_refuse_other_settings(scratch: Path, monkeypat
         ablation.tables("toy", "toy-set", settings, length=800, replicas=2)
 
 
+def test_two_columns_cross_between_rows() -> None:
+    rows = pd.DataFrame({"a": [3.0, 2.0, np.nan, 0.0], "b": [0.0, 1.0, 1.0, 1.0]}, index=[1.0, 2.0, 4.0, 8.0])
+    assert ablation.crossing(rows, "a", "b") == pytest.approx(4)  # halfway between 2 and 8 in the logarithm
+    assert ablation.crossing(rows, "b", "a") is None and ablation.crossing(rows[:2], "a", "b") is None
+
+
+def test_a_set_that_is_not_shipped_is_made_before_the_trainings(scratch: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    made: list[tuple[str, Path]] = []
+    monkeypatch.setattr(ablation.datasets, "build", lambda name, root: made.append((name, root)))
+    for name in ("chain-short", "chain-smoke"):
+        ablation.run(name, [ablation.Setting(6, SMALL, Gaussian())], length=200, replicas=2, progress=False)
+    assert made == [("chain-short", ablation.RUNS / "md")]
+
+
 def test_results_are_means_over_seeds() -> None:
     rows = pd.DataFrame({"level": [4.0, 4.0, 8.0], "refinement": ["not refined"] * 3, "failed": [0.0, 1.0, 0.5], "size": [np.nan] * 3})
     first, second = ablation.results_of(rows, "ablation.x.chain", ["level", "refinement"], {"failed": "failures", "size": "s", "gone": "g"})
