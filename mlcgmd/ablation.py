@@ -230,7 +230,6 @@ def _measured(key: str) -> Path:
 
 def _make(dataset: str, splits: Sequence[str], length: float, replicas: int, settings: Mapping[str, Setting]) -> None:
     """Measure settings, by key, of one training."""
-    torch.set_num_threads(1)
     first = next(iter(settings.values()))
     if isinstance(first.model, str):
         model = checkpoint.load(datasets.verify(MODELS / f"{first.model}.safetensors"))

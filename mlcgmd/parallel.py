@@ -1,4 +1,4 @@
-"""Many jobs, one process per core, each held to its core."""
+"""Many jobs, one process per core, each held to its core and of one thread."""
 
 import multiprocessing
 import os
@@ -12,10 +12,14 @@ from tqdm import tqdm
 T = TypeVar("T")
 PINS = hasattr(os, "sched_setaffinity")
 """Whether this platform lets a process choose its cores; if not, the system does."""
+_own: list[int] = []
+"""The core of a process that :func:`each` started."""
 
 
 def cores() -> list[int]:
-    """The cores that this process may use."""
+    """The cores that this process may use: its own, if :func:`each` started it, so that jobs within a job do not start more."""
+    if _own:
+        return _own
     return sorted(os.sched_getaffinity(0)) if PINS else list(range(os.cpu_count() or 1))
 
 
@@ -32,12 +36,23 @@ def one_core() -> Iterator[None]:
             os.sched_setaffinity(0, before)
 
 
-def _start(free: "multiprocessing.Queue[int]") -> None:
-    # Libraries that would start threads of their own read this when they are imported, with the first job.
+@contextmanager
+def _one_thread() -> Iterator[None]:
+    """Processes started in the block have libraries that compute in one thread: these read it from the environment."""
+    before = os.environ.get("OMP_NUM_THREADS")
     os.environ["OMP_NUM_THREADS"] = "1"
-    core = free.get()
+    try:
+        yield
+    finally:
+        del os.environ["OMP_NUM_THREADS"]
+        if before is not None:
+            os.environ["OMP_NUM_THREADS"] = before
+
+
+def _start(free: "multiprocessing.Queue[int]") -> None:
+    _own.append(free.get())
     if PINS:
-        os.sched_setaffinity(0, {core})
+        os.sched_setaffinity(0, _own)
 
 
 def each(
@@ -57,7 +72,7 @@ def each(
     bar = tqdm(total=len(jobs), desc=label, unit=unit, disable=not progress)
     results: dict[int, T] = {}
     if processes <= 1:
-        with bar, one_core():
+        with bar:
             for k, job in enumerate(jobs):
                 results[k] = function(*job)
                 bar.update()
@@ -66,7 +81,7 @@ def each(
     free = context.Queue()
     for k in range(processes):
         free.put(available[k % len(available)])
-    with bar, ProcessPoolExecutor(processes, mp_context=context, initializer=_start, initargs=(free,)) as pool:
+    with bar, _one_thread(), ProcessPoolExecutor(processes, mp_context=context, initializer=_start, initargs=(free,)) as pool:
         order = {pool.submit(function, *job): k for k, job in enumerate(jobs)}
         try:
             for future in as_completed(order):

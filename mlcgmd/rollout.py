@@ -1,7 +1,8 @@
-"""Simulation: many systems and replicas at once, streamed to disk, resumable, guarded.
+"""Simulation: many systems and replicas at once, on all cores, streamed to disk, resumable, guarded.
 
 Every frame of a run comes from the last ``history`` positions and a generator whose state is saved
-with each block of frames, so a run that was killed and resumed equals one that was not.
+with each block of frames, so a run that was killed and resumed equals one that was not. A large run is cut into parts that do
+not know of each other; into which ones depends on the systems only, so the number of cores does not matter to the result.
 """
 
 import dataclasses
@@ -21,6 +22,7 @@ from torch import Tensor
 from torch_geometric.utils import scatter
 from tqdm import tqdm
 
+from . import parallel
 from .checkpoint import Model
 from .graph import Batch, batch, part
 from .paths import atomic
@@ -31,6 +33,8 @@ from .windows import CoarseSystem
 
 BLOCK = 100
 """ML steps between writes: what a kill can cost."""
+PART = 800
+"""Beads of all replicas of a part of a run: enough for efficient matrix products, few enough to be near a core's cache (notebook 10)."""
 
 
 class MismatchError(ValueError):
@@ -116,7 +120,6 @@ def centre(x: Float[Tensor, "n 3"], mass: Float[Tensor, "n 1"], graph: Batch) ->
     return total[:, :3] / total[:, 3:]
 
 
-@torch.inference_mode()
 def simulate(
     model: Model,
     systems: Sequence[CoarseSystem],
@@ -137,6 +140,7 @@ def simulate(
     The start and each step but the last are the frames, of which one in ``keep`` is kept. Blocks of them wait in
     ``path + ".partial/"``, from where an interrupted run resumes; a complete run is one NetCDF file
     with a group per system, which a second call with the same arguments just reads (see :func:`load`).
+    On a CPU parts of :data:`PART` beads run at the same time, one per core; a GPU has all beads at once.
     A replica that fails stops there: its later frames are NaN, what was good is kept.
 
     Raises:
@@ -169,13 +173,34 @@ def simulate(
     if (work / "run.json").exists() and (work / "run.json").read_text() != label:
         raise ValueError(f"{work} holds an unfinished run with other arguments; give another path or remove it")
     (work / "run.json").write_text(label)
-    _run(model.to(device), systems, work, steps, keep, replicas, sampler, seed, guard, progress)
-    result = _assemble(work, systems, replicas, keep * time_step, label)
+    parts = _parts(systems, replicas) if device == "cpu" else [systems]
+    seeds = [int(np.random.default_rng([seed, k]).integers(2**63)) for k in range(len(parts))]
+    jobs = [
+        (model.to(device), part, work / f"{k:04d}", steps, keep, replicas, sampler, seeds[k], guard, progress and len(parts) == 1)
+        for k, part in enumerate(parts)
+    ]
+    parallel.each(_run, jobs, label=path.name, unit="part", progress=progress and len(parts) > 1)
+    result = [run for job in jobs for run in _assemble(job[2], job[1], replicas, keep * time_step, label)]
     save(result, path)
     shutil.rmtree(work)
     return result
 
 
+def _parts(systems: Sequence[CoarseSystem], replicas: int) -> list[list[CoarseSystem]]:
+    """Systems one after the other, as many together as have :data:`PART` beads, but never none."""
+    parts: list[list[CoarseSystem]] = []
+    room = 0
+    for system in systems:
+        beads = replicas * len(system.mass)
+        if beads > room:
+            parts.append([])
+            room = PART
+        parts[-1].append(system)
+        room -= beads
+    return parts
+
+
+@torch.inference_mode()
 def _run(
     model: Model,
     systems: Sequence[CoarseSystem],
@@ -188,6 +213,7 @@ def _run(
     guard: Guard,
     progress: bool,
 ) -> None:
+    work.mkdir(exist_ok=True)
     device = next(model.parameters()).device
     c = model.config
     graph = batch([s.topology for s in systems], replicas)

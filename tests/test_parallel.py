@@ -7,9 +7,13 @@ import pytest
 from mlcgmd import parallel
 
 
-def where(_: int) -> tuple[int, tuple[int, ...]]:
-    time.sleep(0.5)  # long enough that the other process takes the next job
-    return os.getpid(), tuple(parallel.cores())
+def where(seconds: float) -> tuple[int, tuple[int, ...], str]:
+    time.sleep(seconds)  # long enough that the other process takes the next job
+    return os.getpid(), tuple(parallel.cores()), os.environ.get("OMP_NUM_THREADS", "")
+
+
+def within() -> int:
+    return len({process for process, *_ in parallel.each(where, [(0.0,)] * 4, progress=False)})
 
 
 def test_results_come_in_the_order_of_the_jobs() -> None:
@@ -18,17 +22,24 @@ def test_results_come_in_the_order_of_the_jobs() -> None:
 
 
 @pytest.mark.skipif(len(parallel.cores()) < 2, reason="one core only")
-def test_each_process_has_a_core_of_its_own_and_one_job_stays_here() -> None:
+def test_each_process_has_a_core_and_a_thread(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OMP_NUM_THREADS", "3")
+    a, b = parallel.cores()[:2]
+    found = set(parallel.each(where, [(0.5,)] * 4, processes=2, progress=False))
+    assert len({process for process, *_ in found}) == 2 and {(cores, threads) for _, cores, threads in found} == {((a,), "1"), ((b,), "1")}
+    assert parallel.each(where, [(0.0,)], progress=False) == [(os.getpid(), tuple(parallel.cores()), "3")]  # one job stays here
+    assert parallel.each(within, [(), ()], processes=2, progress=False) == [1, 1]  # and so do jobs within a job
+
+
+@pytest.mark.skipif(not parallel.PINS, reason="processes cannot choose their cores here")
+def test_a_block_on_one_core() -> None:
     before = parallel.cores()
-    found = set(parallel.each(where, [(k,) for k in range(4)], processes=2, progress=False))
-    assert len(found) == 2 and {cores for _, cores in found} == {(before[0],), (before[1],)}
-    ((process, cores),) = parallel.each(where, [(0,)], progress=False)
-    assert process == os.getpid() and cores == (before[-1],) and parallel.cores() == before
+    with parallel.one_core():
+        assert parallel.cores() == before[-1:]
+    assert parallel.cores() == before
 
 
 @pytest.mark.parametrize("processes", [1, 2])
 def test_the_error_of_a_job_is_the_callers(processes: int) -> None:
-    before = parallel.cores()
     with pytest.raises(ValueError, match="math domain error"):
         parallel.each(math.sqrt, [(1,), (-1,), (4,)], processes, progress=False)
-    assert parallel.cores() == before

@@ -57,6 +57,21 @@ def test_same_seed_same_run_and_no_second_run(model, systems, tmp_path, monkeypa
     np.testing.assert_allclose(again[0].position, a[0].position, atol=0.006)
 
 
+def test_parts_run_on_all_cores_to_the_same_result(model, systems, tmp_path, monkeypatch):
+    beads = sum(2 * len(s.mass) for s in systems[:2])
+    monkeypatch.setattr(rollout, "PART", beads)
+    assert [len(part) for part in rollout._parts(systems, 2)] == [2, 1] and len(rollout._parts(systems, 1000)) == 3
+    arguments = ARGUMENTS | {"steps": 5}
+    several = rollout.simulate(model, systems, tmp_path / "several.nc", **arguments)
+    monkeypatch.setattr(rollout.parallel, "cores", lambda: [0])
+    one = rollout.simulate(model, systems, tmp_path / "one.nc", **arguments)
+    assert [run.attrs["system"] for run in one] == [s.name for s in systems]
+    for a, b in zip(several, one, strict=True):
+        assert a.position.equals(b.position) and a.bead_rg2.equals(b.bead_rg2)
+    twice = rollout.simulate(model, [systems[0]] * 2, tmp_path / "twice.nc", **arguments | {"replicas": beads})
+    assert not twice[0].position.equals(twice[1].position), "parts must differ"
+
+
 def test_killed_run_resumes_to_the_same_result(model, systems, tmp_path):
     whole = rollout.simulate(model, systems, tmp_path / "whole.nc", **ARGUMENTS)
 
@@ -75,7 +90,7 @@ def test_killed_run_resumes_to_the_same_result(model, systems, tmp_path):
         patch.setattr(rollout.Stepper, "__call__", dies)
         with pytest.raises(Killed):
             rollout.simulate(model, systems, tmp_path / "cut.nc", **ARGUMENTS)
-    assert [p.name for p in sorted((tmp_path / "cut.nc.partial").glob("*.npz"))] == ["00000.npz"]
+    assert [p.name for p in (tmp_path / "cut.nc.partial").rglob("*.npz")] == ["00000.npz"]
     resumed = rollout.simulate(model, systems, tmp_path / "cut.nc", **ARGUMENTS)
     for a, b in zip(whole, resumed, strict=True):
         assert a.position.equals(b.position) and a.bead_rg2.equals(b.bead_rg2)

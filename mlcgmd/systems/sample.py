@@ -9,7 +9,7 @@ import dataclasses
 import json
 import shutil
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -270,7 +270,8 @@ def sample_many(jobs: Sequence[tuple[Spec, Path]], processes: int | None = None)
 
     OpenMM's CPU platform hands work between two threads; held to one core that costs half as much as on two.
     """
-    parallel.each(sample, jobs, processes, label="MD", unit="system")
+    with parallel.one_core() if len(jobs) == 1 else nullcontext():
+        parallel.each(sample, jobs, processes, label="MD", unit="system")
     return [path for _, path in jobs]
 
 
