@@ -15,7 +15,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from .graph import Batch, across, edges
+from .graph import Batch, across
+from .neighbours import edges
 from .networks import MLP, Directions, Interaction, VectorReadout, invariants, n_invariants, pass_messages, radial, unit
 from .simulator import Prediction, SimulatorConfig
 

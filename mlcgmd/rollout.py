@@ -24,7 +24,8 @@ from tqdm import tqdm
 
 from . import parallel
 from .checkpoint import Model
-from .graph import Batch, batch, part
+from .graph import Batch, batch
+from .neighbours import part
 from .paths import atomic
 from .refiner import Sampler
 from .statistics import processor_time

@@ -12,8 +12,9 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch_geometric.utils import scatter
 
-from .graph import Batch, Edges, Topology, across, edges
+from .graph import Batch, Edges, Topology, across
 from .incidence import incidence
+from .neighbours import edges
 from .networks import MLP, Directions, Interaction, VectorReadout, invariants, n_invariants, pass_messages, radial, unit
 
 

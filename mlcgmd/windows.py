@@ -13,7 +13,7 @@ import xarray as xr
 from jaxtyping import Float
 from torch import Tensor
 
-from . import graph, trajectory
+from . import graph, neighbours, trajectory
 from .graph import Batch, Topology, batch, topology
 from .mapping import coarse_grain
 
@@ -170,7 +170,7 @@ class Windows:
         for s in self.systems:
             single = batch([s.topology], 1)
             for x in s.position[::every]:
-                pair, shift = graph.near(single, x, radius)
+                pair, shift = neighbours.near(single, x, radius)
                 i, j = s.topology.component[pair]
                 smallest.view(-1).scatter_reduce_(0, i * n + j, (graph.across(x, pair) - shift).norm(dim=0), "amin")
         smallest = torch.minimum(smallest, smallest.T)

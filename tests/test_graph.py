@@ -7,7 +7,7 @@ import pytest
 import torch
 from toys import toy_boxes, toy_electrolyte, toy_systems
 
-from mlcgmd import graph
+from mlcgmd import graph, neighbours
 from mlcgmd.incidence import incidence
 from mlcgmd.train import TrainConfig, build_model
 from mlcgmd.windows import Windows, prepare, tile
@@ -35,7 +35,8 @@ def as_set(links, box):
 
 @pytest.mark.parametrize("dense", [1000, 0])
 def test_pairs_are_those_of_brute_force(monkeypatch, dense):
-    monkeypatch.setattr(graph, "DENSE", dense)
+    for module in (graph, neighbours):
+        monkeypatch.setattr(module, "DENSE", dense)
     system = toy_boxes(1)[0]
     batch = graph.batch([system.topology], 1)
     # Molecules that have wandered several boxes away.
@@ -43,7 +44,7 @@ def test_pairs_are_those_of_brute_force(monkeypatch, dense):
     molecule_shift = torch.from_numpy(np.random.default_rng(0).integers(-2, 3, size=3) * box)
     position = system.position[5].clone()
     position[system.component == 2] += molecule_shift
-    links = graph.edges(batch, position, RADIUS)
+    links = neighbours.edges(batch, position, RADIUS)
     along = {(int(i), int(j), 0, 0, 0) for i, j in system.topology.pair.T.numpy()}
     expected = brute_force(position.numpy().astype(float), box, RADIUS) | along
     assert as_set(links, box) == expected
@@ -54,10 +55,11 @@ def test_pairs_are_those_of_brute_force(monkeypatch, dense):
 def test_cell_lists_and_all_distances_agree_in_a_batch_of_different_boxes(monkeypatch):
     systems = toy_boxes(2)
     position = torch.cat([s.position[3].repeat(2, 1) for s in systems])
-    dense = graph.edges(graph.batch([s.topology for s in systems], 2), position, RADIUS)
-    monkeypatch.setattr(graph, "DENSE", 0)
+    dense = neighbours.edges(graph.batch([s.topology for s in systems], 2), position, RADIUS)
+    for module in (graph, neighbours):
+        monkeypatch.setattr(module, "DENSE", 0)
     systems = toy_boxes(2)
-    cells = graph.edges(graph.batch([s.topology for s in systems], 2), position, RADIUS)
+    cells = neighbours.edges(graph.batch([s.topology for s in systems], 2), position, RADIUS)
     distance = [torch.sort(links.displacement(position).norm(dim=0)).values for links in (dense, cells)]
     torch.testing.assert_close(*distance)
     node_graph = graph.batch([s.topology for s in systems], 2).node_graph
@@ -96,13 +98,13 @@ def test_pairs_along_bonds_are_those_up_to_three_bonds_apart():
 def test_a_radius_that_the_box_does_not_allow_raises(radius):
     system = toy_boxes(1)[0]
     with pytest.raises(ValueError, match="periodic box of edge .* at most half"):
-        graph.edges(graph.batch([system.topology], 1), system.position[0], radius)
+        neighbours.edges(graph.batch([system.topology], 1), system.position[0], radius)
 
 
 def test_without_a_box_the_pairs_are_those_of_the_molecule():
     system = toy_systems(1)[0]
     batch = graph.batch([system.topology], 2)
-    links = graph.edges(batch, system.position[0].repeat(2, 1), None)
+    links = neighbours.edges(batch, system.position[0].repeat(2, 1), None)
     assert torch.equal(links.pair, batch.pair) and not links.shift.any()
 
 
@@ -170,7 +172,7 @@ def test_the_refiner_sees_beads_that_meet_within_the_step(model):
     systems, model = model
     s = systems[0]
     history = s.position[:2].double()
-    links = graph.edges(graph.batch([s.topology], 1), history[-1].float(), RADIUS)
+    links = neighbours.edges(graph.batch([s.topology], 1), history[-1].float(), RADIUS)
     near = {tuple(pair) for pair in links.pair.T.tolist()}
     a, b = next((a, b) for b in np.flatnonzero(s.component == 2) for a in range(b) if (a, b) not in near)
     zero = torch.zeros_like(history[0])
@@ -178,7 +180,7 @@ def test_the_refiner_sees_beads_that_meet_within_the_step(model):
     meeting = zero.clone()
     # In the nearest image, 2 A apart.
     gap = prediction.mean[b] - prediction.mean[a]
-    gap = gap - graph.image_shift(gap, s.box.double()) + 2.0 / 3**0.5
+    gap = gap - neighbours.image_shift(gap, s.box.double()) + 2.0 / 3**0.5
     meeting[a] = gap * (1 + 0.7**2) / prediction.std[a]
 
     def felt(noisy):
@@ -198,12 +200,12 @@ def test_beads_nearer_than_ever_seen_are_parted(model):
     core = torch.tensor(Windows(systems, 4, 2).core(RADIUS))
     assert (core == core.T).all() and (core > 0).all()
     x = s.position[0].clone()
-    torch.testing.assert_close(graph.part(batch, x, core), x, rtol=0, atol=1e-5)
+    torch.testing.assert_close(neighbours.part(batch, x, core), x, rtol=0, atol=1e-5)
     a, b = np.flatnonzero(s.component == 2)[:2]
     x[b] = x[a] + torch.tensor([0.5, 0.0, 0.0]) + s.box * torch.tensor([1.0, 0.0, -2.0])
-    parted = graph.part(batch, x, torch.where(core == core[2, 2], core, 0.1))
+    parted = neighbours.part(batch, x, torch.where(core == core[2, 2], core, 0.1))
     gap = parted[a] - parted[b]
-    gap = gap - graph.image_shift(gap, s.box)
+    gap = gap - neighbours.image_shift(gap, s.box)
     assert float(gap.norm()) == pytest.approx(float(core[2, 2]), rel=1e-5)
     torch.testing.assert_close(parted[a] + parted[b], x[a] + x[b])
     others = np.setdiff1d(np.arange(len(x)), [a, b])
@@ -226,8 +228,8 @@ def test_a_repeated_box_has_the_pairs_of_each_copy_and_the_same_predictions(mode
     s = systems[0]
     large = tile(s, 2)
     assert large.position.shape[1] == 8 * len(s.mass) and len(large.bond) == 8 * len(s.bond)
-    links = graph.edges(graph.batch([large.topology], 1), large.position[3], RADIUS)
-    single = graph.edges(graph.batch([s.topology], 1), s.position[3], RADIUS)
+    links = neighbours.edges(graph.batch([large.topology], 1), large.position[3], RADIUS)
+    single = neighbours.edges(graph.batch([s.topology], 1), s.position[3], RADIUS)
     assert links.pair.shape[1] == 8 * single.pair.shape[1]
     zero = torch.zeros(8 * len(s.mass), 3, dtype=torch.float64)
     a, _ = predicted(model, [s], s.position[:2].double(), zero[: len(s.mass)])

@@ -30,3 +30,9 @@ def test_a_module_imports_only_from_those_before_it(name: str) -> None:
     files = sorted((FOLDER / name).glob("*.py")) if (FOLDER / name).is_dir() else [FOLDER / f"{name}.py"]
     for path in files:
         assert imported(path) <= set(ORDER[: ORDER.index(name)]), path.name
+
+
+def test_the_api_page_has_all_modules_in_this_order() -> None:
+    listed = re.findall(r"automodule:: mlcgmd\.([\w.]+)", (FOLDER.parent / "book" / "api.md").read_text())
+    assert list(dict.fromkeys(name.split(".")[0] for name in listed)) == ORDER
+    assert {name for name in listed if "." in name} == {f"systems.{path.stem}" for path in (FOLDER / "systems").glob("[!_]*.py")}
