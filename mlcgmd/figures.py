@@ -8,9 +8,11 @@ import numpy as np
 import pandas as pd
 import seaborn as sns
 from matplotlib.axes import Axes
+from matplotlib.axis import Axis
 from matplotlib.collections import LineCollection
 from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
+from matplotlib.ticker import LogLocator, NullFormatter, NullLocator
 
 from . import observables, statistics
 from .evaluation import CONTACT, Sample
@@ -247,39 +249,61 @@ def short_md_curve(curve: pd.DataFrame, model: Mapping[str, float], equal_cost: 
     return figure
 
 
+def _panels(n: int) -> tuple[Figure, list[Axes]]:
+    """Up to three panels in a row, more in two rows."""
+    rows = 1 if n < 4 else 2
+    figure, axes = plt.subplots(rows, -(-n // rows), figsize=(WIDTH, 2.4 * rows), squeeze=False)
+    for axis in axes.flat[n:]:
+        axis.remove()
+    return figure, list(axes.flat[:n])
+
+
+def _logarithmic(axis: Axis, at: np.ndarray | None = None) -> None:
+    """A logarithmic scale with at least three plain numbers on it; of the values ``at``, if these are far enough apart to be read."""
+    axis._set_axes_scale("log")  # type: ignore[attr-defined]
+    if at is not None and (np.diff(np.log(at)) > 0.15 * np.log(at[-1] / at[0])).all():
+        axis.set_ticks(at, [f"{value:.3g}" for value in at])
+        axis.set_minor_locator(NullLocator())
+        return
+    low, high = axis.get_view_interval()
+    for subs in ((1,), (1, 3), (1, 2, 5), (1, 2, 3, 5, 7)):
+        locator = LogLocator(subs=subs)
+        if (ticks := [tick for tick in locator.tick_values(low, high) if low <= tick <= high])[2:]:
+            break
+    axis.set_major_locator(locator)
+    axis.set_minor_formatter(NullFormatter())
+    if max(ticks, default=1) < 1e4:
+        axis.set_major_formatter("{x:g}")
+
+
+def _legend(figure: Figure, axis: Axes) -> None:
+    """What lines of all panels mean, above them; nothing where there is one kind only."""
+    handles, labels = axis.get_legend_handles_labels()
+    if len(labels) > 1:
+        figure.legend(handles, labels, loc="outside upper center", ncols=4, frameon=False, fontsize=8)
+
+
 @captioned
 def sweep(rows: pd.DataFrame, x: tuple[str, str], panels: Mapping[str, str], hue: str, logarithmic: Sequence[str] = ()) -> Figure:
     """Columns of a table of experiments against one of them, a panel each: a dot per seed, lines through means, a colour per ``hue``.
 
     ``x`` and ``panels`` give a column's axis label. Columns in ``logarithmic``, the x one too, get a logarithmic axis.
     """
-    rows_of_panels = 1 if len(panels) < 4 else 2
-    figure, axes = plt.subplots(rows_of_panels, -(-len(panels) // rows_of_panels), figsize=(WIDTH, 2.4 * rows_of_panels), squeeze=False)
+    figure, axes = _panels(len(panels))
     column, xlabel = x
-    for axis, (name, ylabel) in zip(axes.flat, panels.items(), strict=False):
+    for axis, (name, ylabel) in zip(axes, panels.items(), strict=True):
         for k, (value, group) in enumerate(rows.groupby(hue, sort=False)):
             colour = sns.color_palette("colorblind")[k]
             axis.plot(group[column], group[name], "o", ms=3, color=colour, alpha=0.6)
             means = group.groupby(column)[name].mean()
-            axis.plot(
-                means.index,
-                means,
-                "-",
-                lw=1.2,
-                color=colour,
-                label=value if isinstance(value, str) else f"{hue.replace('_', ' ')} {value:g}",
-            )
+            label = value if isinstance(value, str) else f"{hue.replace('_', ' ')} {value:g}"
+            axis.plot(means.index, means, "-", lw=1.2, color=colour, label=label)
         axis.set(xlabel=xlabel, ylabel=ylabel)
         if name in logarithmic:
-            axis.set_yscale("log")
+            _logarithmic(axis.yaxis)
         if column in logarithmic:
-            axis.set_xscale("log")
-            ticks = np.array(sorted(rows[column].unique()))
-            if (ticks[1:] / ticks[:-1]).min(initial=np.inf) > 1.5:
-                axis.set_xticks(ticks, [f"{t:g}" for t in ticks])
-                axis.minorticks_off()
-    if rows[hue].nunique() > 1:
-        axes[0, 0].legend(frameon=False, fontsize=7)
+            _logarithmic(axis.xaxis, np.array(sorted(rows[column].unique())))
+    _legend(figure, axes[0])
     sns.despine(figure)
     return figure
 
@@ -287,8 +311,8 @@ def sweep(rows: pd.DataFrame, x: tuple[str, str], panels: Mapping[str, str], hue
 @captioned
 def courses(table: pd.DataFrame, unit: str, panels: Mapping[str, str], hue: str, logarithmic: Sequence[str] = ()) -> Figure:
     """How the structure changes along simulations (a table of :func:`.ablation.course`): means over seeds, with their range as a band."""
-    figure, axes = plt.subplots(1, len(panels), figsize=(WIDTH, 2.4), squeeze=False)
-    for axis, (name, ylabel) in zip(axes[0], panels.items(), strict=True):
+    figure, axes = _panels(len(panels))
+    for axis, (name, ylabel) in zip(axes, panels.items(), strict=True):
         for k, (value, group) in enumerate(table.groupby(hue, sort=False)):
             seeds = group.groupby("time")[name]
             colour = sns.color_palette("colorblind")[k]
@@ -296,8 +320,8 @@ def courses(table: pd.DataFrame, unit: str, panels: Mapping[str, str], hue: str,
             axis.fill_between(seeds.mean().index / 1e3, seeds.min(), seeds.max(), color=colour, alpha=0.2, lw=0)
         axis.set(xlabel=LONG_TIME[unit], ylabel=ylabel)
         if name in logarithmic:
-            axis.set_yscale("log")
-    axes[0, -1].legend(frameon=False, fontsize=7)
+            _logarithmic(axis.yaxis)
+    _legend(figure, axes[0])
     sns.despine(figure)
     return figure
 
