@@ -141,7 +141,8 @@ def simulate(
     The start and each step but the last are the frames, of which one in ``keep`` is kept. Blocks of them wait in
     ``path + ".partial/"``, from where an interrupted run resumes; a complete run is one NetCDF file
     with a group per system, which a second call with the same arguments just reads (see :func:`load`).
-    On a CPU parts of :data:`PART` beads run at the same time, one per core; a GPU has all beads at once.
+    On a CPU parts of :data:`PART` beads run at the same time, one per core (so a script that calls this needs Python's
+    ``if __name__ == "__main__":``); a GPU has all beads at once.
     A replica that fails stops there: its later frames are NaN, what was good is kept.
 
     Raises:
