@@ -2,6 +2,7 @@
 
 import multiprocessing
 import os
+import pickle
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from contextlib import contextmanager
@@ -49,6 +50,12 @@ def _one_thread() -> Iterator[None]:
             os.environ["OMP_NUM_THREADS"] = before
 
 
+def _call(packed: bytes) -> bytes:
+    """Run a packed job, pack its result. Bytes, because a tensor that is sent as it is would be a file that is open in both processes."""
+    function, job = pickle.loads(packed)
+    return pickle.dumps(function(*job))
+
+
 def _start(free: "multiprocessing.Queue[int]") -> None:
     _own.append(free.get())
     if PINS:
@@ -82,10 +89,10 @@ def each(
     for k in range(processes):
         free.put(available[k % len(available)])
     with bar, _one_thread(), ProcessPoolExecutor(processes, mp_context=context, initializer=_start, initargs=(free,)) as pool:
-        order = {pool.submit(function, *job): k for k, job in enumerate(jobs)}
+        order = {pool.submit(_call, pickle.dumps((function, job))): k for k, job in enumerate(jobs)}
         try:
             for future in as_completed(order):
-                results[order[future]] = future.result()
+                results[order[future]] = pickle.loads(future.result())
                 bar.update()
         except BaseException:
             pool.shutdown(wait=False, cancel_futures=True)

@@ -88,6 +88,14 @@ def _start(model: Model, systems: Sequence[CoarseSystem], replicas: int) -> Floa
     return torch.cat([start_history(s, c.time_step, c.history).repeat(1, replicas, 1) for s in systems], dim=1)
 
 
+@dataclass(frozen=True)
+class _Part:
+    """What is simulated as one batch."""
+
+    systems: Sequence[CoarseSystem]
+    replicas: int
+
+
 class Stepper:
     """One ML step for a batch: predict, then refine. The embedding is computed once."""
 
@@ -151,8 +159,10 @@ def simulate(
     """
     check(model, systems, time_step)
     path = Path(path)
+    parts = _parts(systems, replicas) if device == "cpu" else [_Part(systems, replicas)]
     label = json.dumps(
         {
+            "parts": len(parts),
             "systems": [s.name for s in systems],
             "time_step": time_step,
             "steps": steps,
@@ -175,47 +185,57 @@ def simulate(
     if (work / "run.json").exists() and (work / "run.json").read_text() != label:
         raise ValueError(f"{work} holds an unfinished run with other arguments; give another path or remove it")
     (work / "run.json").write_text(label)
-    parts = _parts(systems, replicas) if device == "cpu" else [systems]
     seeds = [int(np.random.default_rng([seed, k]).integers(2**63)) for k in range(len(parts))]
     jobs = [
-        (model.to(device), part, work / f"{k:04d}", steps, keep, replicas, sampler, seeds[k], guard, progress and len(parts) == 1)
+        (model.to(device), part, work / f"{k:04d}", steps, keep, sampler, seeds[k], guard, progress and len(parts) == 1)
         for k, part in enumerate(parts)
     ]
-    parallel.each(_run, jobs, label=path.name, unit="part", progress=progress and len(parts) > 1)
-    result = [run for job in jobs for run in _assemble(job[2], job[1], replicas, keep * time_step, label)]
+    parallel.each(_run, jobs, label=path.name, unit="part", progress=progress and len(jobs) > 1)
+    pieces = iter([run for _, part, folder, *_ in jobs for run in _assemble(part, folder, keep * time_step, label)])
+    result = []
+    for _ in systems:
+        run = next(pieces)
+        while run.sizes["replica"] < replicas:
+            run = xr.concat([run, next(pieces)], "replica", data_vars="minimal", coords="minimal", compat="override")
+        result.append(run)
     save(result, path)
     shutil.rmtree(work)
     return result
 
 
-def _parts(systems: Sequence[CoarseSystem], replicas: int) -> list[list[CoarseSystem]]:
-    """Systems one after the other, as many together as have :data:`PART` beads, but never none."""
-    parts: list[list[CoarseSystem]] = []
+def _parts(systems: Sequence[CoarseSystem], replicas: int) -> list[_Part]:
+    """Systems one after the other, as many together as have :data:`PART` beads; of a larger one as many replicas as have so many."""
+    parts: list[_Part] = []
     room = 0
     for system in systems:
-        beads = replicas * len(system.mass)
-        if beads > room:
-            parts.append([])
-            room = PART
-        parts[-1].append(system)
-        room -= beads
+        beads = len(system.mass)
+        if replicas * beads > PART:
+            most = max(1, PART // beads)
+            parts += [_Part([system], min(most, replicas - k)) for k in range(0, replicas, most)]
+            room = 0
+        elif replicas * beads > room:
+            parts.append(_Part([system], replicas))
+            room = PART - replicas * beads
+        else:
+            parts[-1] = _Part([*parts[-1].systems, system], replicas)
+            room -= replicas * beads
     return parts
 
 
 @torch.inference_mode()
 def _run(
     model: Model,
-    systems: Sequence[CoarseSystem],
+    part: _Part,
     work: Path,
     steps: int,
     keep: int,
-    replicas: int,
     sampler: Sampler,
     seed: int,
     guard: Guard,
     progress: bool,
 ) -> None:
     work.mkdir(exist_ok=True)
+    systems, replicas = part.systems, part.replicas
     device = next(model.parameters()).device
     c = model.config
     graph = batch([s.topology for s in systems], replicas)
@@ -234,7 +254,7 @@ def _run(
     for k, n in tqdm(blocks[len(done) :], unit="block", disable=not progress):
         positions, sizes = [], []
         for step in range(k * BLOCK, k * BLOCK + n):
-            moved, size = (part.cpu() for part in stepper(history.to(device), generator))
+            moved, size = (x.cpu() for x in stepper(history.to(device), generator))
             if step % keep == 0:
                 positions.append(history[-1].masked_fill(stopped, float("nan")))
                 sizes.append(size.masked_fill(stopped[:, 0], float("nan")))
@@ -302,7 +322,9 @@ def _bad(position: Tensor, graph: Batch, bonds: Tensor, limit: Tensor) -> dict[i
     return bad
 
 
-def _assemble(work: Path, systems: Sequence[CoarseSystem], replicas: int, interval: float, label: str) -> list[xr.Dataset]:
+def _assemble(part: _Part, work: Path, interval: float, label: str) -> list[xr.Dataset]:
+    """The finished run of a part."""
+    systems, replicas = part.systems, part.replicas
     chunks = [dict(np.load(path)) for path in sorted(work.glob("*.npz"))]
     position = np.concatenate([c["position"] for c in chunks])
     size = np.concatenate([c["bead_rg2"] for c in chunks])

@@ -1,8 +1,10 @@
 import math
 import os
+import resource
 import time
 
 import pytest
+import torch
 
 from mlcgmd import parallel
 
@@ -43,3 +45,17 @@ def test_a_block_on_one_core() -> None:
 def test_the_error_of_a_job_is_the_callers(processes: int) -> None:
     with pytest.raises(ValueError, match="math domain error"):
         parallel.each(math.sqrt, [(1,), (-1,), (4,)], processes, progress=False)
+
+
+def mean(x: torch.Tensor) -> torch.Tensor:
+    return x.mean(dim=0)
+
+
+def test_tensors_of_many_jobs_are_no_open_files() -> None:
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (len(os.listdir("/dev/fd")) + 60, hard))
+    try:
+        found = parallel.each(mean, [(torch.full((3, 2), float(k)),) for k in range(200)], processes=2, progress=False)
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    assert torch.stack(found).tolist() == [[k, k] for k in range(200)]

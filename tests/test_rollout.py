@@ -58,9 +58,10 @@ def test_same_seed_same_run_and_no_second_run(model, systems, tmp_path, monkeypa
 
 
 def test_parts_run_on_all_cores_to_the_same_result(model, systems, tmp_path, monkeypatch):
-    beads = sum(2 * len(s.mass) for s in systems[:2])
-    monkeypatch.setattr(rollout, "PART", beads)
-    assert [len(part) for part in rollout._parts(systems, 2)] == [2, 1] and len(rollout._parts(systems, 1000)) == 3
+    size = [len(s.mass) for s in systems]
+    monkeypatch.setattr(rollout, "PART", 2 * size[0] + 2 * size[1])
+    shape = [([s.name for s in part.systems], part.replicas) for part in rollout._parts(systems, 2)]
+    assert shape == [([s.name for s in systems[:2]], 2), ([systems[2].name], 2)]
     arguments = ARGUMENTS | {"steps": 5}
     several = rollout.simulate(model, systems, tmp_path / "several.nc", **arguments)
     monkeypatch.setattr(rollout.parallel, "cores", lambda: [0])
@@ -68,8 +69,13 @@ def test_parts_run_on_all_cores_to_the_same_result(model, systems, tmp_path, mon
     assert [run.attrs["system"] for run in one] == [s.name for s in systems]
     for a, b in zip(several, one, strict=True):
         assert a.position.equals(b.position) and a.bead_rg2.equals(b.bead_rg2)
-    twice = rollout.simulate(model, [systems[0]] * 2, tmp_path / "twice.nc", **arguments | {"replicas": beads})
-    assert not twice[0].position.equals(twice[1].position), "parts must differ"
+    # Replicas of a system that is too large for one part.
+    monkeypatch.setattr(rollout, "PART", 2 * size[0])
+    assert [part.replicas for part in rollout._parts(systems[:1], 5)] == [2, 2, 1]
+    (large,) = rollout.simulate(model, systems[:1], tmp_path / "large.nc", **arguments | {"replicas": 5})
+    assert large.position.shape == (5, 5, size[0], 3) and large.mass.shape == (size[0],) and large.failure.shape == (5,)
+    ends = large.position.values[:, -1].reshape(5, -1)
+    assert len(np.unique(ends.round(3), axis=0)) == 5, "parts must differ"
 
 
 def test_killed_run_resumes_to_the_same_result(model, systems, tmp_path):
