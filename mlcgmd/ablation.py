@@ -1,7 +1,8 @@
 """Experiments: train a small model, simulate systems that it never saw, score the simulation; a row per setting, resumable.
 
 A setting is a training (level, time step, history, seed) with a sampler. What is finished stays in ``runs/ablation``: settings
-that differ in the sampler share the training, and an interrupted experiment goes on where it stopped.
+that differ in the sampler share the training, and an interrupted experiment goes on where it stopped. It is there for this code
+and these data only: a change of either starts anew.
 """
 
 import dataclasses
@@ -10,7 +11,6 @@ import hashlib
 import itertools
 import json
 import logging
-import os
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -35,6 +35,12 @@ CLASH = 1e-3
 """Share of MD's distances between unbonded beads that count as clashes: what is nearer in a simulation than that quantile."""
 SAMPLED = 2_000_000
 """Distances that a share of clashes is counted from."""
+MANY = 50
+"""Evaluations per step from which on simulations are a tenth as long."""
+SLOW = ("rg2.", "relaxation.", "D.")
+"""Scores that such a simulation is too short for."""
+DRAWING = ("figures", "pictures", "render", "results")
+"""Modules that do not change what an experiment measures."""
 DISCARD = 0.05
 """Share of a simulation that is left out of its scores; the course of its structure has it all."""
 
@@ -84,10 +90,24 @@ def prepared(dataset: str, split: str, level: float) -> tuple[CoarseSystem, ...]
     return tuple(windows.prepare(t, level) for t in datasets.load(dataset, split, _root(dataset)))
 
 
+@functools.lru_cache
+def _made_of(dataset: str) -> str:
+    """What tells this code and a data set from any other."""
+    files = sorted(path for path in Path(__file__).parent.rglob("*.py") if path.stem.split("_")[0] not in DRAWING)
+    made_of = [datasets.sha256(path) for path in files]
+    made_of += [f"{file} {entry['sha256']}" for file, entry in datasets.registry(_root(dataset)).items() if file.startswith(f"{dataset}/")]
+    return hashlib.sha256(" ".join(made_of).encode()).hexdigest()[:16]
+
+
+def _scratch(dataset: str) -> Path:
+    """Where what was made of a data set by this code is kept."""
+    return FOLDER / f"{dataset}-{_made_of(dataset)}"
+
+
 def trained(dataset: str, level: float, config: train.TrainConfig) -> checkpoint.Model:
     """The model of a training, from ``runs/ablation`` if it was made before."""
-    text = json.dumps([dataset, float(level), dataclasses.asdict(config)], sort_keys=True)
-    folder = FOLDER / "training" / hashlib.sha256(text.encode()).hexdigest()[:16]
+    text = json.dumps([float(level), dataclasses.asdict(config)], sort_keys=True)
+    folder = _scratch(dataset) / "training" / hashlib.sha256(text.encode()).hexdigest()[:16]
     model, _ = train.train(prepared(dataset, "train", level), prepared(dataset, "validation", level), config, folder, progress=False)
     return model
 
@@ -186,21 +206,22 @@ def course(systems: Sequence[CoarseSystem], runs: Sequence[xr.Dataset]) -> pd.Da
 
 
 def measure(
-    model: checkpoint.Model, systems: Sequence[CoarseSystem], sampler: Sampler, length: float, replicas: int, seed: int
+    model: checkpoint.Model, systems: Sequence[CoarseSystem], sampler: Sampler, length: float, replicas: int, seed: int, path: Path
 ) -> tuple[dict[str, float], pd.DataFrame]:
     """Simulate each composition of ``systems`` for ``length``: scores, stability, cost and one-step numbers; and :func:`course`.
 
-    A sampler of 50 evaluations or more gets a tenth of the length; four steps are the least.
+    A sampler of :data:`MANY` evaluations or more gets a tenth of the length, which is too short for dynamics and sizes: these are left out;
+    four steps are the least. ``path`` is where the simulation is while it runs.
     """
     step = model.config.time_step
-    steps = max(4, round(length / step / (1 if sampler.evaluations < 50 else 10)))
+    steps = max(4, round(length / step / (10 if sampler.evaluations >= MANY else 1)))
     first = evaluation.starts(systems)
-    path = FOLDER / f"{os.getpid()}.nc"
-    path.unlink(missing_ok=True)
+    path.parent.mkdir(parents=True, exist_ok=True)
     runs = rollout.simulate(model, first, path, time_step=step, steps=steps, replicas=replicas, sampler=sampler, seed=seed, progress=False)
-    path.unlink()
     ends = evaluation.stability(runs)
-    speed = rollout.measure_speed(model, first, replicas, sampler, steps=5 if sampler.evaluations < 50 else 1)
+    speed = rollout.measure_speed(model, first, replicas, sampler, steps=1 if sampler.evaluations >= MANY else 5)
+    short = sampler.evaluations >= MANY
+    scores = {name: value for name, value in score(systems, runs, DISCARD * steps * step).items() if not (short and name.startswith(SLOW))}
     row = {
         "failed": float(ends.failed.mean()),
         "time_to_failure": float(ends.time.median()),
@@ -209,7 +230,7 @@ def measure(
         "beads": float(np.mean([len(s.mass) for s in first])),
         "parameters": model.n_parameters,
         **one_step(model, first),
-        **score(systems, runs, DISCARD * steps * step),
+        **scores,
     }
     return row, course(systems, runs)
 
@@ -223,26 +244,33 @@ def _key(dataset: str, splits: Sequence[str], length: float, replicas: int, sett
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
-def _measured(key: str) -> Path:
+def _measured(dataset: str, key: str) -> Path:
     """Where a measurement is kept."""
-    return FOLDER / "measured" / f"{key}.json"
+    return _scratch(dataset) / "measured" / f"{key}.json"
 
 
 def _make(dataset: str, splits: Sequence[str], length: float, replicas: int, settings: Mapping[str, Setting]) -> None:
     """Measure settings, by key, of one training."""
     first = next(iter(settings.values()))
-    if isinstance(first.model, str):
-        model = checkpoint.load(datasets.verify(MODELS / f"{first.model}.safetensors"))
-    else:
-        logging.getLogger("pytorch_lightning").setLevel(logging.ERROR)  # a notebook shows what its processes say
-        with warnings.catch_warnings():
-            warnings.filterwarnings("ignore", module="pytorch_lightning")
-            model = trained(dataset, first.level, first.model)
-    systems = [system for split in splits for system in prepared(dataset, split, first.level)]
-    for key, setting in settings.items():
-        row, table = measure(model, systems, setting.sampler, length, replicas, setting.columns()["seed"])
-        with atomic(_measured(key)) as temporary:
-            temporary.write_text(json.dumps({"row": row, "course": table.to_dict("records")}))
+    try:
+        if isinstance(first.model, str):
+            model = checkpoint.load(datasets.verify(MODELS / f"{first.model}.safetensors"))
+        else:
+            logging.getLogger("pytorch_lightning").setLevel(logging.ERROR)  # a notebook shows what its processes say
+            with warnings.catch_warnings():
+                warnings.filterwarnings("ignore", module="pytorch_lightning")
+                model = trained(dataset, first.level, first.model)
+        systems = [system for split in splits for system in prepared(dataset, split, first.level)]
+        for key, setting in settings.items():
+            path = _measured(dataset, key)
+            simulation = path.with_suffix(".nc")
+            row, table = measure(model, systems, setting.sampler, length, replicas, setting.columns()["seed"], simulation)
+            with atomic(path) as temporary:
+                temporary.write_text(json.dumps({"row": row, "course": table.to_dict("records")}))
+            simulation.unlink()
+    except Exception as error:
+        error.add_note(f"in the experiment on {dataset} with {first}; what is finished is kept: run it again to go on")
+        raise
 
 
 def run(
@@ -257,7 +285,7 @@ def run(
     keys = [_key(dataset, splits, length, replicas, setting) for setting in settings]
     groups: dict[str, dict[str, Setting]] = {}
     for key, setting in zip(keys, settings, strict=True):
-        if not _measured(key).exists():
+        if not _measured(dataset, key).exists():
             groups.setdefault(repr((setting.level, setting.model)), {})[key] = setting
     jobs = [(dataset, splits, length, replicas, group) for group in groups.values()]
     if jobs and dataset in datasets.DATASETS and _root(dataset) != DATA:
@@ -265,7 +293,7 @@ def run(
     parallel.each(_make, jobs, label=dataset, unit="training", progress=progress)
     rows, courses = [], []
     for key, setting in zip(keys, settings, strict=True):
-        measured = json.loads(_measured(key).read_text())
+        measured = json.loads(_measured(dataset, key).read_text())
         rows.append({"key": key} | setting.columns() | measured["row"])
         courses += [setting.columns() | row for row in measured["course"]]
     return pd.DataFrame(rows), pd.DataFrame(courses)

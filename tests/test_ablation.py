@@ -24,12 +24,30 @@ def test_samplers_of_a_training_share_it_and_a_second_run_only_reads(scratch: Pa
     settings = [ablation.Setting(6, SMALL, sampler) for sampler in (Gaussian(), Multistep(evaluations=2), Langevin(levels=2, steps=30))]
     rows, courses = ablation.run("toy", settings, length=400, replicas=2, progress=False)
     assert rows.sampler.tolist() == ["none", "few-step", "Langevin"] and rows.evaluations.tolist() == [0, 2, 60]
-    assert len(list((scratch / "training").iterdir())) == 1
+    assert len(list(scratch.glob("*/training/*"))) == 1 and not list(scratch.rglob("*.nc*"))
     assert (rows.speed.diff()[1:] < 0).all() and np.allclose(rows.milliseconds, 1e3 * 10 * 6 / rows.speed, rtol=0.01)
     assert courses.groupby("evaluations").time.max().tolist() == [390, 390, 30]  # many evaluations: a tenth of the length
     stamps = {path: path.stat().st_mtime_ns for path in scratch.rglob("*.json")}
     again, _ = ablation.run("toy", settings, length=400, replicas=2, progress=False)
+    assert "rg2.bias" in rows and rows["rg2.bias"].isna().tolist() == [False, False, True]  # too short for sizes
     assert again.equals(rows) and stamps == {path: path.stat().st_mtime_ns for path in scratch.rglob("*.json")}
+
+
+def test_other_code_or_data_start_anew_and_an_error_names_its_experiment(scratch: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    settings = [ablation.Setting(6, SMALL, Gaussian())]
+    ablation.run("toy", settings, length=200, replicas=2, progress=False)
+    monkeypatch.setattr(ablation, "_made_of", lambda dataset: "other")
+    monkeypatch.setattr(ablation.train, "train", lambda *_, **__: pytest.fail("trained anew"))
+    with pytest.raises(pytest.fail.Exception):
+        ablation.run("toy", settings, length=200, replicas=2, progress=False)
+
+    def breaks(*_: object, **__: object) -> None:
+        raise RuntimeError("no memory")
+
+    monkeypatch.setattr(ablation.train, "train", breaks)
+    with pytest.raises(RuntimeError, match="no memory") as caught:
+        ablation.run("toy", settings, length=200, replicas=2, progress=False)
+    assert "in the experiment on toy with Setting(level=6" in caught.value.__notes__[0]
 
 
 def test_the_course_tells_md_from_what_falls_apart(scratch: Path) -> None:
