@@ -3,6 +3,7 @@ VENV ?= .venv
 SCALE ?= laptop
 FROM ?=
 ABLATIONS ?=
+SPEED ?=
 
 # One thread per process: MD and Snakemake start one process per core; training sets its own number.
 export OMP_NUM_THREADS ?= 1
@@ -29,8 +30,8 @@ book: $(INSTALLED) ## build the book from the executed notebooks into _build/htm
 test: $(INSTALLED) ## unit tests, and the notebooks rerun and compared (nbval)
 	python -m pytest --nbval --nbval-current-env
 
-reproduce: $(INSTALLED) ## run the notebooks: SCALE=smoke|laptop|gpu|paper, FROM=md runs the MD too, ABLATIONS=1 retrains the ablations; resumes
-	snakemake --cores all --rerun-incomplete --config scale=$(SCALE) $(if $(FROM),from=$(FROM)) $(if $(ABLATIONS),ablations=$(ABLATIONS))
+reproduce: $(INSTALLED) ## run the notebooks: SCALE=smoke|laptop|gpu|paper, FROM=md runs the MD too, ABLATIONS=1 retrains the ablations, SPEED=1 times anew; resumes
+	snakemake --cores all --rerun-incomplete --config scale=$(SCALE) $(if $(FROM),from=$(FROM)) $(if $(ABLATIONS),ablations=$(ABLATIONS)) $(if $(SPEED),speed=$(SPEED))
 	$(if $(filter laptop gpu,$(SCALE)),$(MAKE) book)
 
 lint: $(INSTALLED) ## ruff and mypy
@@ -39,4 +40,4 @@ lint: $(INSTALLED) ## ruff and mypy
 	mypy
 
 clean: ## remove everything that the targets above make, but for data and trained models
-	rm -rf $(VENV) _build .snakemake runs/smoke runs/done .pytest_cache .mypy_cache .ruff_cache
+	rm -rf $(VENV) _build .snakemake runs .pytest_cache .mypy_cache .ruff_cache

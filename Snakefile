@@ -1,7 +1,7 @@
 """The graph of notebooks: MD -> coarse-graining -> training -> simulation -> results, for each system of the scale; then
 those of all systems: the ablations and the speed.
 
-    snakemake --cores all --config scale=smoke|laptop|gpu|paper [from=md] [ablations=1]
+    snakemake --cores all --config scale=smoke|laptop|gpu|paper [from=md] [ablations=1] [speed=1]
 
 Each job runs a notebook with papermill and leaves a mark in runs/done. A job runs again if its
 notebook, its parameters, a library file that its notebook imports or a job before it has changed.
@@ -31,6 +31,9 @@ ABLATIONS = {
     "09_ablation_timestep": ("chain-laptop", "spe-laptop", "chain-short"),
 }
 """The data sets of which each makes tables, with its own parameters."""
+
+SPEEDS = ("engines", "batches", "sizes", "rates", "profile")
+"""The tables of 10_speed."""
 
 # mlcgmd/paths.py: where data/, figures/ and runs/ are made.
 os.environ["MLCGMD_ROOT"] = str(ROOT.resolve())
@@ -85,7 +88,9 @@ def shipped_data(wildcards):
 
 
 def tables(name):
-    """The tables of an ablation; declared as outputs, so that they are removed before the job, only if they are to be made anew."""
+    """The tables of an ablation, or of speeds; declared as outputs, so that they are removed before the job, only if they are to be made anew."""
+    if name == "10_speed":
+        return expand("data/speed/{table}.csv", table=SPEEDS) if IN_PLACE and config.get("speed") else []
     kind = name.split("_")[-1]
     paths = [f"{dataset}.{kind}{part}.csv" for dataset in ABLATIONS.get(name, ()) for part in ("", ".course")]
     return [(ROOT / "data" / "ablations" / path).as_posix() for path in paths if IN_PLACE and config.get("ablations")]

@@ -285,16 +285,21 @@ def _legend(figure: Figure, axis: Axes) -> None:
 
 @captioned
 def sweep(rows: pd.DataFrame, x: tuple[str, str], panels: Mapping[str, str], hue: str, logarithmic: Sequence[str] = ()) -> Figure:
-    """Columns of a table of experiments against one of them, a panel each: a dot per seed, lines through means, a colour per ``hue``.
+    """Columns of a table of experiments against one of them, a panel each: a dot per seed, open where there is one only, lines through
+    means, a colour per ``hue``.
 
     ``x`` and ``panels`` give a column's axis label. Columns in ``logarithmic``, the x one too, get a logarithmic axis.
     """
     figure, axes = _panels(len(panels))
     column, xlabel = x
+    if pd.api.types.is_numeric_dtype(rows[hue]):
+        rows = rows.sort_values(hue)
     for axis, (name, ylabel) in zip(axes, panels.items(), strict=True):
         for k, (value, group) in enumerate(rows.groupby(hue, sort=False)):
             colour = sns.color_palette("colorblind")[k]
-            axis.plot(group[column], group[name], "o", ms=3, color=colour, alpha=0.6)
+            alone = group.groupby(column)[column].transform("size") == 1
+            axis.plot(group[column][~alone], group[name][~alone], "o", ms=3, color=colour, alpha=0.6)
+            axis.plot(group[column][alone], group[name][alone], "o", ms=4, color=colour, mfc="white")
             means = group.groupby(column)[name].mean()
             label = value if isinstance(value, str) else f"{hue.replace('_', ' ')} {value:g}"
             axis.plot(means.index, means, "-", lw=1.2, color=colour, label=label)
@@ -327,19 +332,31 @@ def courses(table: pd.DataFrame, unit: str, panels: Mapping[str, str], hue: str,
 
 
 @captioned
-def speed(by_copies: pd.DataFrame, by_size: pd.DataFrame) -> Figure:
-    """Simulated time per second against copies in a batch, and seconds per ML step against beads, for chains and electrolytes."""
-    figure, axes = plt.subplots(1, 3, figsize=(WIDTH, 2.4))
-    units = {"chain": r"$\tau$", "spe": "ps"}
-    for (name, kind), group in by_copies.groupby(["system", "refinement"], sort=False):
-        colour = MODEL if name == "chain" else OTHER
-        style = "o-" if kind == "refined" else "s--"
-        axes[0].loglog(group.copies, group.speed, style, ms=3, lw=1, color=colour, label=f"{name}, {kind} ({units[name]})")
-    axes[0].set(xlabel="copies in a batch", ylabel="simulated time per second")
-    axes[0].set_ylim(bottom=by_copies.speed.min() / 50)
-    axes[0].legend(frameon=False, fontsize=6, loc="lower right")
-    for axis, (name, group) in zip(axes[1:], by_size.groupby("system", sort=False), strict=True):
-        axis.loglog(group.beads, group.seconds, "o-", ms=3, lw=1, color=MODEL if name == "chain" else OTHER)
-        axis.set(xlabel="beads", ylabel="seconds per ML step", title={"chain": "one chain", "spe": "electrolyte"}[name])
+def speed(by_copies: pd.DataFrame, by_size: pd.DataFrame, engines: Mapping[str, Mapping[str, float]], exponent: float) -> Figure:
+    """Simulated time per second against copies in a batch, with MD engines on the same core as lines, and the cost of an ML step with one
+    evaluation of the refiner against beads: of one chain, all pairs, and of electrolytes, with their fitted power law.
+
+    ``engines``: of each system, the speed of each.
+    """
+    figure, axes = plt.subplots(1, 3, figsize=(WIDTH, 2.9))
+    names = {"chain": ("one chain", r"$\tau$ per second"), "spe": ("electrolyte", "ps per second")}
+    for axis, (name, group) in zip(axes, by_copies.groupby("system", sort=False), strict=False):
+        for (kind, runs), colour in zip(group.groupby("refinement", sort=False), (MODEL, OTHER), strict=False):
+            axis.plot(runs.copies, runs.speed, "o-", ms=3, lw=1.2, color=colour, label=kind)
+        for (engine, value), style in zip(engines[name].items(), ("--", ":"), strict=False):
+            axis.axhline(value, ls=style, lw=1.2, color=MD, label=engine)
+        title, ylabel = names[name]
+        axis.set(xlabel="copies in a batch", ylabel=ylabel, title=title)
+    for name, group in by_size.groupby("system", sort=False):
+        axes[2].plot(group.beads, group.seconds, "o", ms=3, color=MODEL if name == "chain" else FOURTH, label=names[name][0])
+    boxes = by_size[by_size.system == "spe"]
+    scale = np.exp(np.mean(np.log(boxes.seconds) - exponent * np.log(boxes.beads)))
+    axes[2].plot(boxes.beads, scale * boxes.beads**exponent, "-", lw=1, color=FOURTH, label=rf"$\propto$ beads$^{{{exponent:.2f}}}$")
+    axes[2].set(xlabel="beads", ylabel="seconds per ML step", title="size")
+    axes[2].legend(frameon=False, fontsize=7)
+    for axis in axes:
+        _logarithmic(axis.xaxis, np.array(sorted(by_copies.copies.unique())) if axis is not axes[2] else None)
+        _logarithmic(axis.yaxis)
+    _legend(figure, axes[0])
     sns.despine(figure)
     return figure

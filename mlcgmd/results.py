@@ -40,7 +40,7 @@ class Row(TypedDict):
 
 
 def record(rows: Sequence[Row], notebook: str, path: Path = RESULTS) -> None:
-    """Merge rows into the results file, in place of those of the same id.
+    """Merge all rows of a notebook into the results file, in place of those that it put there before.
 
     Values keep 4 significant digits and errors 2, so that a rerun with the same seed gives the same file.
 
@@ -48,7 +48,7 @@ def record(rows: Sequence[Row], notebook: str, path: Path = RESULTS) -> None:
         ValueError: a row without one of the fields, a value or error that is not finite, or a target of another form.
     """
     fields = Row.__required_keys__
-    merged = {row["id"]: row for row in load(path)}
+    merged = {row["id"]: row for row in load(path) if row.get("notebook") != notebook}
     for row in rows:
         if missing := fields - set(row):
             raise ValueError(f"the result {row.get('id', row)} lacks {sorted(missing)}")
@@ -88,8 +88,11 @@ OWN_ERROR = (("chain.", "chain.md_halves."), ("spe.", "spe.md."))
 
 
 def table(results: Sequence[Row]) -> str:
-    """Markdown table of the results with a target: quantity, the paper's value, measured ± error, MD's own error, target, met or not, n."""
-    rows = sorted((row for row in results if row["target"]), key=lambda r: r["id"])
+    """Markdown table of the results with a target or a value that the paper reports.
+
+    Columns: quantity, the paper's value, measured ± error, MD's own error, target, met or not, n.
+    """
+    rows = sorted((row for row in results if row["target"] or "reported" in row), key=lambda r: r["id"])
     if not rows:
         return "No results yet: `make reproduce` measures them.\n"
     known = {row["id"]: row for row in results}
@@ -102,7 +105,7 @@ def table(results: Sequence[Row]) -> str:
             measured(row),
             *([_text(known[other]["value"]) for other in others if other in known] or [""]),
             row["target"],
-            "yes" if met(row) else "**no**",
+            {True: "yes", False: "**no**", None: ""}[met(row)],
             str(row["n"]),
         )
         lines.append(re.sub(" +", " ", f"| {' | '.join(cells)} |"))

@@ -18,13 +18,14 @@ from .windows import CoarseSystem
 
 
 def interleaved(measures: Mapping[str, Callable[[], float]], rounds: int) -> pd.DataFrame:
-    """Median, lowest and highest of several measurements, taken in turn so that a busy moment of the machine meets all of them."""
+    """Median, standard error, lowest and highest of several measurements, taken in turn: a busy moment of the machine meets all of them."""
     values: dict[str, list[float]] = {name: [] for name in measures}
     for _ in range(rounds):
         for name, measure in measures.items():
             values[name].append(measure())
-    rows = [{"engine": name, "median": np.median(v), "lowest": min(v), "highest": max(v)} for name, v in values.items()]
-    return pd.DataFrame(rows)
+    table = pd.DataFrame(values)
+    columns = {"median": table.median(), "error": table.sem(), "lowest": table.min(), "highest": table.max()}
+    return pd.DataFrame(columns).rename_axis("engine").reset_index()
 
 
 def matrix_rate(n: int = 1024) -> float:

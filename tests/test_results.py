@@ -24,6 +24,13 @@ def test_record_merges_by_id_and_sorts(path):
     assert [(r["id"], r["value"], r["notebook"]) for r in results.load(path)] == [("a", 1, "05_chain"), ("b", 3, "06_other")]
 
 
+def test_what_a_notebook_no_longer_measures_goes(path):
+    results.record([row(id="a"), row(id="b")], "05_chain", path)
+    results.record([row(id="c")], "06_other", path)
+    results.record([row(id="b", value=2)], "05_chain", path)
+    assert [(r["id"], r["value"]) for r in results.load(path)] == [("b", 2), ("c", 1)]
+
+
 def test_record_rounds_so_that_a_rerun_gives_the_same_bytes(path):
     results.record([row(value=0.123449, error=0.01234)], "n", path)
     first = path.read_bytes()

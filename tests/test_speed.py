@@ -22,7 +22,9 @@ def test_engines_are_measured_in_turn() -> None:
     values = {"a": iter([1.0, 9.0, 2.0]), "b": iter([5.0, 4.0, 6.0])}
     table = speed.interleaved({name: lambda name=name: calls.append(name) or next(values[name]) for name in values}, rounds=3)
     assert "".join(calls) == "ababab"
-    assert table.set_index("engine").loc["a"].tolist() == [2, 1, 9] and table.set_index("engine").loc["b"].tolist() == [5, 4, 6]
+    table = table.set_index("engine")[["median", "lowest", "highest", "error"]]
+    assert table.loc["a"].tolist() == [2, 1, 9, pytest.approx(np.std([2, 1, 9], ddof=1) / 3**0.5)]
+    assert table.loc["b"].tolist() == [5, 4, 6, pytest.approx(1 / 3**0.5)]
 
 
 def test_a_larger_matrix_runs_at_a_higher_rate_and_networks_below_it(model: checkpoint.Model) -> None:

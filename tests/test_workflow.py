@@ -30,3 +30,4 @@ def test_each_scale_has_both_systems_from_md_to_results(scale: str, across: bool
 def test_ablations_are_drawn_from_their_tables_unless_they_are_to_be_made_anew() -> None:
     table = "data/ablations/chain-laptop.refinement.csv"
     assert table not in plan("scale=laptop") and table in plan("scale=laptop", "ablations=1")
+    assert "data/speed/engines.csv" not in plan("scale=laptop") and "data/speed/engines.csv" in plan("scale=laptop", "speed=1")
