@@ -1,5 +1,6 @@
 """How fast, and where the time goes: rates of this machine, of the networks and of MD engines, one core, process time."""
 
+import os
 from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
@@ -15,6 +16,10 @@ from .statistics import processor_time
 from .systems.chain import ChainSpec
 from .trajectory import make
 from .windows import CoarseSystem
+
+
+# The profiler's own library writes a line to stderr at each start and stop.
+os.environ.setdefault("KINETO_LOG_LEVEL", "99")
 
 
 def interleaved(measures: Mapping[str, Callable[[], float]], rounds: int) -> pd.DataFrame:
