@@ -17,7 +17,6 @@ from .systems.chain import ChainSpec
 from .trajectory import make
 from .windows import CoarseSystem
 
-
 # The profiler's own library writes a line to stderr at each start and stop.
 os.environ.setdefault("KINETO_LOG_LEVEL", "99")
 
