@@ -282,14 +282,14 @@ def run(
     that of each simulation, in the set's time unit; the systems are those of all ``splits``. Trainings run at the same time, one
     per core, each followed by its simulations; a data set that is not shipped is made first.
     """
+    if dataset in datasets.DATASETS and _root(dataset) != DATA:
+        datasets.build(dataset, root=_root(dataset))
     keys = [_key(dataset, splits, length, replicas, setting) for setting in settings]
     groups: dict[str, dict[str, Setting]] = {}
     for key, setting in zip(keys, settings, strict=True):
         if not _measured(dataset, key).exists():
             groups.setdefault(repr((setting.level, setting.model)), {})[key] = setting
     jobs = [(dataset, splits, length, replicas, group) for group in groups.values()]
-    if jobs and dataset in datasets.DATASETS and _root(dataset) != DATA:
-        datasets.build(dataset, root=_root(dataset))
     parallel.each(_make, jobs, label=dataset, unit="training", progress=progress)
     rows, courses = [], []
     for key, setting in zip(keys, settings, strict=True):
