@@ -118,12 +118,14 @@ def test_two_columns_cross_between_rows() -> None:
     assert ablation.crossing(rows, "b", "a") is None and ablation.crossing(rows[:2], "a", "b") is None
 
 
-def test_a_set_that_is_not_shipped_is_made_before_the_trainings(scratch: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    made: list[tuple[str, Path]] = []
-    monkeypatch.setattr(ablation.datasets, "build", lambda name, root: made.append((name, root)))
-    for name in ("chain-short", "chain-smoke"):
-        ablation.run(name, [ablation.Setting(6, SMALL, Gaussian())], length=200, replicas=2, progress=False)
-    assert made == [("chain-short", ablation.RUNS / "md")]
+def test_a_set_that_is_not_shipped_is_made_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ablation, "FOLDER", tmp_path / "ablation")
+    monkeypatch.setattr(ablation, "RUNS", tmp_path)
+    tiny = ablation.datasets.ChainSet(5, 16, (2, 1, 1), (40, 40, 40), (1, 1, 1), (5, 5, 5))
+    monkeypatch.setitem(ablation.datasets.DATASETS, "chain-tiny", tiny)
+    settings = [ablation.Setting(4, replace(SMALL, time_step=2), Gaussian())]
+    rows, _ = ablation.run("chain-tiny", settings, length=20, replicas=2, progress=False)
+    assert len(list((tmp_path / "md" / "chain-tiny").glob("*.nc"))) == 4 and rows.failed.tolist() == [0]
 
 
 def test_results_are_means_over_seeds() -> None:
