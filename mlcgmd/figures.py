@@ -261,7 +261,7 @@ def _panels(n: int) -> tuple[Figure, list[Axes]]:
 def _logarithmic(axis: Axis, at: np.ndarray | None = None) -> None:
     """A logarithmic scale with at least three plain numbers on it; of the values ``at``, if these are far enough apart to be read."""
     axis._set_axes_scale("log")  # type: ignore[attr-defined]
-    if at is not None and (np.diff(np.log(at)) > 0.15 * np.log(at[-1] / at[0])).all():
+    if at is not None and (np.diff(np.log(at)) > 0.11 * np.log(at[-1] / at[0])).all():
         axis.set_ticks(at, [f"{value:.3g}" for value in at])
         axis.set_minor_locator(NullLocator())
         return
