@@ -149,8 +149,9 @@ def _round(x: float, digits: int) -> float:
 
 
 def _text(x: float, digits: int = 4) -> str:
-    """Plain digits: 0.03, 12.5, 84,000."""
-    return f"{x:,.0f}" if abs(x) >= 1000 else f"{x:.{digits}g}"
+    """Plain digits: 0.03, 12.5, 640, 84,000."""
+    x = _round(x, digits)
+    return f"{x:,.0f}" if abs(x) >= 1000 else f"{x:g}"
 
 
 if __name__ == "__main__":

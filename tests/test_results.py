@@ -73,6 +73,11 @@ def test_met(target, value, expected):
     assert results.met(row(target=target, value=value)) is expected
 
 
+def test_digits_are_plain():
+    assert results.measured(row(value=12250.0, error=643.7, unit="tau/s")) == "12,250 ± 640 tau/s"
+    assert results.measured(row(value=0.02317, error=0.00204)) == "0.02317 ± 0.002"
+
+
 def test_table_has_the_results_with_a_target_beside_mds_own_error():
     lines = results.table(
         [
