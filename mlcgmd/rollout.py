@@ -160,10 +160,8 @@ def simulate(
     """
     check(model, systems, time_step)
     path = Path(path)
-    parts = _parts(systems, replicas) if device == "cpu" else [_Part(systems, replicas)]
     label = json.dumps(
         {
-            "parts": len(parts),
             "systems": [s.name for s in systems],
             "time_step": time_step,
             "steps": steps,
@@ -183,9 +181,11 @@ def simulate(
         return result
     work = path.with_name(path.name + ".partial")
     work.mkdir(parents=True, exist_ok=True)
-    if (work / "run.json").exists() and (work / "run.json").read_text() != label:
-        raise ValueError(f"{work} holds an unfinished run with other arguments; give another path or remove it")
-    (work / "run.json").write_text(label)
+    parts = _parts(systems, replicas) if device == "cpu" else [_Part(systems, replicas)]
+    begun = f"{label}, in {len(parts)} parts"
+    if (work / "run.json").exists() and (work / "run.json").read_text() != begun:
+        raise ValueError(f"{work} holds an unfinished run with other arguments or on another device; give another path or remove it")
+    (work / "run.json").write_text(begun)
     seeds = [int(np.random.default_rng([seed, k]).integers(2**63)) for k in range(len(parts))]
     jobs = [
         (model.to(device), part, work / f"{k:04d}", steps, keep, sampler, seeds[k], guard, progress and len(parts) == 1)
