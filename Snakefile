@@ -77,6 +77,12 @@ def parameters(system, *keys, **more):
     return json.dumps({key: SYSTEMS[system][key] for key in keys} | more)
 
 
+def before(name, names):
+    """The one of ``names`` that stands before ``name``, if any."""
+    names = list(names)
+    return names[: names.index(name)][-1:]
+
+
 def shipped_data(wildcards):
     """Checksums of the shipped MD, a parameter of the job that checks it: other data, other results."""
     if config["from"] == "md":
@@ -185,12 +191,14 @@ rule results:
             dataset=SYSTEMS[wildcards.system]["dataset"],
             simulation=SYSTEMS[wildcards.system]["simulations"],
         ),
+        # One after the other: they share data/results.json.
+        lambda wildcards: [ancient(f"{DONE}results.{system}") for system in before(wildcards.system, SYSTEMS)],
     output:
         touch(DONE + "results.{system}"),
     params:
         values=lambda wildcards: parameters(wildcards.system, "dataset", model=headline(wildcards.system, "models")),
         output=lambda wildcards: output_of(RESULTS[wildcards.system], wildcards.system),
-    threads: workflow.cores or 1  # one at a time: they share data/results.json
+    threads: workflow.cores or 1
     shell:
         RECORD
 
@@ -203,12 +211,14 @@ for name, values in config.get("across", {}).items():
         input:
             notebook(name),
             expand(DONE + "results.{system}", system=SYSTEMS),
+            # One after the other: they share trainings and data/results.json.
+            [ancient(DONE + other) for other in before(name, config["across"])],
         output:
             touch(DONE + name),
             *tables(name),
         params:
             values=json.dumps(values or {}),
             output=(ROOT / "notebooks" / f"{name}.ipynb").as_posix(),
-        threads: workflow.cores or 1  # one at a time: they measure the speed and share data/results.json
+        threads: workflow.cores or 1
         shell:
             RECORD

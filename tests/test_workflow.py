@@ -1,5 +1,7 @@
 """Each scale's graph of notebooks can be made."""
 
+import itertools
+import re
 import subprocess
 import sys
 
@@ -31,3 +33,18 @@ def test_ablations_are_drawn_from_their_tables_unless_they_are_to_be_made_anew()
     table = "data/ablations/chain-laptop.refinement.csv"
     assert table not in plan("scale=laptop") and table in plan("scale=laptop", "ablations=1")
     assert "data/speed/engines.csv" not in plan("scale=laptop") and "data/speed/engines.csv" in plan("scale=laptop", "speed=1")
+
+
+def test_notebooks_that_share_results_run_one_after_the_other() -> None:
+    """Snakemake runs jobs at the same time even where each asks for all cores."""
+    graph = subprocess.run(
+        [sys.executable, "-m", "snakemake", "--dag", "--forceall", "--nolock", "--cores", "2", "--config", "scale=smoke"],
+        cwd=CHECKOUT,
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout
+    label = dict(re.findall(r'(\d+)\[label = "([^"\\]+)', graph))
+    edges = {(label[a], label[b]) for a, b in re.findall(r"(\d+) -> (\d+)", graph)}
+    order = ["07_ablation_refinement", "08_ablation_resolution", "09_ablation_timestep", "10_speed"]
+    assert set(itertools.pairwise(order)) | {("results", "results"), ("results", order[0])} <= edges
