@@ -96,10 +96,12 @@ def shipped_data(wildcards):
 def tables(name):
     """The tables of an ablation, or of speeds; declared as outputs, so that they are removed before the job, only if they are to be made anew."""
     if name == "10_speed":
-        return expand("data/speed/{table}.csv", table=SPEEDS) if IN_PLACE and config.get("speed") else []
-    kind = name.split("_")[-1]
-    paths = [f"{dataset}.{kind}{part}.csv" for dataset in ABLATIONS.get(name, ()) for part in ("", ".course")]
-    return [(ROOT / "data" / "ablations" / path).as_posix() for path in paths if IN_PLACE and config.get("ablations")]
+        wanted, paths = config.get("speed"), expand("data/speed/{table}.csv", table=SPEEDS)
+    else:
+        kind, parts = name.split("_")[-1], ("", ".course")
+        wanted = config.get("ablations")
+        paths = expand("data/ablations/{dataset}.{kind}{part}.csv", dataset=ABLATIONS.get(name, ()), kind=kind, part=parts)
+    return paths if IN_PLACE and wanted else []
 
 
 EXECUTE = "python workflow/notebooks.py {input[0]} {params.output} {params.values:q}"

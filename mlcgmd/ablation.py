@@ -214,13 +214,13 @@ def measure(
     four steps are the least. ``path`` is where the simulation is while it runs.
     """
     step = model.config.time_step
-    steps = max(4, round(length / step / (10 if sampler.evaluations >= MANY else 1)))
+    short = sampler.evaluations >= MANY
+    steps = max(4, round(length / step / (10 if short else 1)))
     first = evaluation.starts(systems)
     path.parent.mkdir(parents=True, exist_ok=True)
     runs = rollout.simulate(model, first, path, time_step=step, steps=steps, replicas=replicas, sampler=sampler, seed=seed, progress=False)
     ends = evaluation.stability(runs)
-    speed = rollout.measure_speed(model, first, replicas, sampler, steps=1 if sampler.evaluations >= MANY else 5)
-    short = sampler.evaluations >= MANY
+    speed = rollout.measure_speed(model, first, replicas, sampler, steps=1 if short else 5)
     scores = {name: value for name, value in score(systems, runs, DISCARD * steps * step).items() if not (short and name.startswith(SLOW))}
     row = {
         "failed": float(ends.failed.mean()),
