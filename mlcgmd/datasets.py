@@ -29,12 +29,15 @@ class ChainSet:
     """How the chains of a data set are drawn: class I for training, class II for validation and test. Times in tau."""
 
     seed: int
-    n_units: int
+    n_units: int | tuple[int, int]
+    """Constitutional units of each chain, or the shortest and the longest of chains whose lengths are drawn uniformly."""
     chains: tuple[int, int, int]
     """train, validation, test"""
     length: tuple[float, float, float]
     frame_interval: tuple[float, float, float]
     equilibration: tuple[float, float, float]
+    repeats: tuple[int, int, int] = (1, 1, 1)
+    """Independent runs of each chain: how much they differ is MD's own error."""
 
     def specs(self, name: str, split: str) -> list[Spec]:
         """The frozen specs of a split: no sequence occurs twice."""
@@ -44,19 +47,21 @@ class ChainSet:
         seen: set[str] = set()
         for i in range(self.chains[s]):
             rng = np.random.default_rng([self.seed, s, i])
-            while (sequence := draw(rng, self.n_units)) in seen:
+            n_units = self.n_units if isinstance(self.n_units, int) else int(rng.integers(self.n_units[0], self.n_units[1] + 1))
+            while (sequence := draw(rng, n_units)) in seen:
                 pass
             seen.add(sequence)
-            specs.append(
+            specs += [
                 ChainSpec(
-                    name=f"{name}/{split}-{i:03d}",
+                    name=f"{name}/{split}-{i:03d}" + (f"-{r}" if self.repeats[s] > 1 else ""),
                     sequence=sequence,
                     seed=int(rng.integers(2**31)),
                     length=self.length[s],
                     frame_interval=self.frame_interval[s],
                     equilibration=self.equilibration[s],
                 )
-            )
+                for r in range(self.repeats[s])
+            ]
         return specs
 
 
@@ -119,6 +124,14 @@ DATASETS: dict[str, ChainSet | ElectrolyteSet] = {
     "chain-laptop": ChainSet(12, 100, (96, 8, 16), (5e3, 3e4, 6e4), (10, 20, 20), (1000, 1000, 2000)),
     # Not shipped, two minutes of MD: steps at which a bead still knows its velocity.
     "chain-short": ChainSet(14, 100, (12, 2, 6), (300, 300, 300), (0.5, 0.5, 0.5), (1000, 1000, 1000)),
+    # Lengths that vary in training, so that a model can be asked for longer chains; the frames are those of steps of 20 tau and more.
+    "chain-mixed": ChainSet(15, (50, 150), (192, 12, 0), (4e3, 3e4, 0), (20, 40, 80), (2000, 2000, 2000)),
+    # Class II chains that nothing was chosen on, two runs each: the final test of chains of 100 units.
+    "chain-fresh": ChainSet(16, 100, (0, 0, 16), (0, 0, 1.2e5), (80, 80, 80), (2000, 2000, 3000), repeats=(1, 1, 2)),
+    # Two, three and six times as long as the chains of chain-laptop; equilibrated for some ten relaxation times.
+    "chain-n200": ChainSet(17, 200, (0, 2, 4), (0, 6e4, 1.2e5), (80, 80, 80), (8000, 8000, 8000)),
+    "chain-n300": ChainSet(18, 300, (0, 0, 4), (0, 0, 1.2e5), (80, 80, 80), (16000, 16000, 16000)),
+    "chain-long": ChainSet(19, 600, (0, 0, 4), (0, 0, 1.6e5), (80, 80, 160), (30000, 30000, 30000)),
     # About 1,000 core-hours with OpenMM: the sizes of Fu et al. (2023), for a cluster.
     "chain-paper": ChainSet(13, 600, (90, 10, 40), (5e4, 5e4, 5e6), (5, 5, 500), (1e4, 1e4, 1e4)),
     # 319 atoms. Too short for physics: 60 ps each.
