@@ -35,8 +35,8 @@ def test_specs_are_frozen_unique_and_disjoint(name: str) -> None:
     everything = [spec for split in SPLITS for spec in drawn[split]]
     unique = ["name", "seed"]
     if isinstance(members, ChainSet):
-        assert [len(drawn[split]) for split in SPLITS] == list(members.chains)
-        unique.append("sequence")
+        assert [len(drawn[split]) for split in SPLITS] == [n * r for n, r in zip(members.chains, members.repeats, strict=True)]
+        assert len({spec.sequence for spec in everything if isinstance(spec, ChainSpec)}) == sum(members.chains)
     for field in unique:
         assert len({getattr(spec, field) for spec in everything}) == len(everything), field
     assert all(specs(name, split) == drawn[split] for split in SPLITS)
