@@ -105,7 +105,7 @@ def tables(name):
 
 
 EXECUTE = "python workflow/notebooks.py {input[0]} {params.output} {params.values:q}"
-RECORD = EXECUTE + (" && python -m mlcgmd.results" if IN_PLACE else "")
+RECORD = EXECUTE + (" && python -m mlcgmd.paper.results" if IN_PLACE else "")
 """For notebooks that write results: the tables in README and book follow."""
 
 

@@ -1,14 +1,10 @@
 """Learned simulators of coarse-grained molecular dynamics with very large time steps.
 
-The modules follow the data. Beneath them all are :mod:`~mlcgmd.paths`, :mod:`~mlcgmd.statistics`, :mod:`~mlcgmd.observables`,
-:mod:`~mlcgmd.structure` and :mod:`~mlcgmd.transport`, which know arrays only, and :mod:`~mlcgmd.parallel`. Then come
-:mod:`~mlcgmd.trajectory` (the data type), :mod:`~mlcgmd.systems` (molecular dynamics), :mod:`~mlcgmd.readers` and
-:mod:`~mlcgmd.readers_spe` (foreign files), :mod:`~mlcgmd.published` and :mod:`~mlcgmd.datasets`,
-:mod:`~mlcgmd.mapping` (coarse-graining), :mod:`~mlcgmd.incidence`, :mod:`~mlcgmd.graph`, :mod:`~mlcgmd.neighbours`,
-:mod:`~mlcgmd.networks`, :mod:`~mlcgmd.simulator`, :mod:`~mlcgmd.refiner`, :mod:`~mlcgmd.checkpoint`, :mod:`~mlcgmd.windows`,
-:mod:`~mlcgmd.train`, :mod:`~mlcgmd.rollout`, :mod:`~mlcgmd.evaluation`, :mod:`~mlcgmd.evaluation_spe`, :mod:`~mlcgmd.ablation`,
-:mod:`~mlcgmd.speed`, :mod:`~mlcgmd.pictures`, :mod:`~mlcgmd.figures`, :mod:`~mlcgmd.figures_spe`, :mod:`~mlcgmd.render`,
-:mod:`~mlcgmd.results`. A module imports only from those before it.
+Five folders, in the order in which data flow; each imports only from those before it and from itself:
+:mod:`~mlcgmd.data` (the trajectory, readers, coarse-graining), :mod:`~mlcgmd.analysis` (what is measured), :mod:`~mlcgmd.md` (molecular
+dynamics), :mod:`~mlcgmd.model` (the learned simulator), :mod:`~mlcgmd.paper` (this paper's data sets, experiments and figures).
+:mod:`~mlcgmd.data`, :mod:`~mlcgmd.analysis` and :mod:`~mlcgmd.model` know no system by name. Beneath all are :mod:`~mlcgmd.paths` and
+:mod:`~mlcgmd.parallel`.
 """
 
 __version__ = "0.1.0"

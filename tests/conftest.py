@@ -3,7 +3,7 @@
 from jaxtyping import install_import_hook
 
 # Shapes and types of these modules are checked in every test; the hook must come before they are imported.
-install_import_hook([f"mlcgmd.{name}" for name in ("graph", "networks", "simulator", "refiner", "windows")], "typecheck.checker")
+install_import_hook([f"mlcgmd.model.{name}" for name in ("graph", "networks", "simulator", "refiner", "windows")], "typecheck.checker")
 
 import os
 
@@ -17,7 +17,7 @@ import numpy as np
 import pytest
 import xarray as xr
 
-from mlcgmd import trajectory
+from mlcgmd.data import trajectory
 
 
 @pytest.fixture(scope="module")

@@ -6,8 +6,10 @@ import pandas as pd
 import pytest
 from toys import toy_systems
 
-from mlcgmd import ablation, evaluation, train
-from mlcgmd.refiner import Gaussian, Langevin, Multistep
+from mlcgmd.analysis import evaluation
+from mlcgmd.model import training
+from mlcgmd.model.refiner import Gaussian, Langevin, Multistep
+from mlcgmd.paper import ablation
 
 
 @pytest.fixture
@@ -17,7 +19,7 @@ def scratch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-SMALL = train.TrainConfig(time_step=10, steps=4, width=16, systems_per_batch=2, windows_per_system=2, save_every=4)
+SMALL = training.TrainConfig(time_step=10, steps=4, width=16, systems_per_batch=2, windows_per_system=2, save_every=4)
 
 
 def test_samplers_of_a_training_share_it_and_a_second_run_only_reads(scratch: Path) -> None:
@@ -79,7 +81,7 @@ def test_the_course_tells_md_from_what_falls_apart(scratch: Path) -> None:
 
 
 def test_distances_leave_out_bonds_and_take_the_nearest_image() -> None:
-    from mlcgmd.evaluation_spe import Sample
+    from mlcgmd.analysis.evaluation_spe import Sample
 
     position = np.array([[[0.5, 0, 0], [9.5, 0, 0], [3.5, 0, 0]]])[None]
     sample = Sample("x", position, np.ones(3), np.array([[1, 2]]), 1.0, np.zeros(3, int), np.full(3, 10.0))

@@ -10,7 +10,7 @@ from types import ModuleType
 import pytest
 import yaml
 
-from mlcgmd.results import measured
+from mlcgmd.paper.results import measured
 
 ROOT = Path(__file__).resolve().parents[1]
 BOOK = ROOT / "book"

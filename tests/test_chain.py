@@ -8,9 +8,9 @@ import pytest
 from scipy.integrate import quad
 from scipy.stats import kstest
 
-from mlcgmd import trajectory
-from mlcgmd.systems.chain import EPSILON, TYPE_NAME, ChainSpec, random_sequence, regular_sequence
-from mlcgmd.systems.sample import sample
+from mlcgmd.data import trajectory
+from mlcgmd.md.chain import EPSILON, TYPE_NAME, ChainSpec, random_sequence, regular_sequence
+from mlcgmd.md.run import run_md
 
 pytestmark = pytest.mark.usefixtures("one_core")
 
@@ -134,7 +134,7 @@ def test_trimer_is_boltzmann_distributed() -> None:
 def test_temperature_from_velocities(tmp_path: Path) -> None:
     """kT = 2 <K> / 3N within 1 %; the statistical error of this run is 0.35 %."""
     chain = spec("c" * 100, length=720.0, frame_interval=2.0, equilibration=50.0)
-    run = trajectory.load(sample(chain, tmp_path / "chain.nc"))
+    run = trajectory.load(run_md(chain, tmp_path / "chain.nc"))
     kinetic = 2 * run.kinetic_energy.values.astype(float) / (3 * run.sizes["particle"])
     blocks = kinetic.reshape(15, -1).mean(axis=1)
     assert blocks.std(ddof=1) / np.sqrt(15) < 0.005
@@ -145,7 +145,7 @@ def test_temperature_from_velocities(tmp_path: Path) -> None:
 def test_size_of_a_homopolymer(tmp_path: Path) -> None:
     """<Rg^2> of 100 B1 beads (eps 0.10) against 200,000 tau of an independent engine: LAMMPS gave 47.2 +- 0.7."""
     chain = spec("a" * 100, length=10000.0, frame_interval=10.0, equilibration=1000.0)
-    position = trajectory.load(sample(chain, tmp_path / "chain.nc")).position.values.astype(float)
+    position = trajectory.load(run_md(chain, tmp_path / "chain.nc")).position.values.astype(float)
     rg2 = ((position - position.mean(axis=1, keepdims=True)) ** 2).sum(axis=2).mean(axis=1)
     blocks = rg2.reshape(10, -1).mean(axis=1)
     error = blocks.std(ddof=1) / np.sqrt(10)

@@ -15,13 +15,15 @@ import numpy as np
 import pooch
 import pytest
 
-from mlcgmd import datasets, paths, trajectory
-from mlcgmd.datasets import DATASETS, SPLITS, ChainSet, ElectrolyteSet, build, path_of, specs
+from mlcgmd import paths
+from mlcgmd.data import trajectory
+from mlcgmd.data.published import fetch
+from mlcgmd.data.readers import from_polymer_folder
+from mlcgmd.data.trajectory import TrajectoryError
+from mlcgmd.md.electrolyte import ELEMENTS, ElectrolyteSpec
+from mlcgmd.paper import datasets
+from mlcgmd.paper.datasets import DATASETS, SPLITS, ChainSet, ElectrolyteSet, build, path_of, specs
 from mlcgmd.paths import DATA
-from mlcgmd.published import fetch
-from mlcgmd.readers import from_polymer_folder
-from mlcgmd.systems.electrolyte import ELEMENTS, ElectrolyteSpec
-from mlcgmd.trajectory import TrajectoryError
 
 TINY = ChainSet(
     seed=1, n_units=4, chains=(2, 1, 1), length=(10.0, 10.0, 20.0), frame_interval=(2.0, 2.0, 2.0), equilibration=(5.0, 5.0, 5.0)
@@ -77,10 +79,10 @@ def test_shipped_electrolytes_are_whole() -> None:
 
 
 def test_a_start_is_made_registered_and_verified(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(datasets, "sample_many", lambda jobs, *_: [_stand_in(path) for _, path in jobs])
+    monkeypatch.setattr(datasets, "run_many", lambda jobs, *_: [_stand_in(path) for _, path in jobs])
     path = datasets.build_start("spe-smoke", root=tmp_path)
     assert path == tmp_path / "spe-smoke/start.nc"
-    assert datasets.registry(tmp_path)["spe-smoke/start.nc"]["command"] == "python -m mlcgmd.datasets start spe-smoke"
+    assert datasets.registry(tmp_path)["spe-smoke/start.nc"]["command"] == "python -m mlcgmd.paper.datasets start spe-smoke"
     for name in ("spe-laptop", "chain-smoke", "unknown"):
         with pytest.raises(ValueError, match=f"{name} has no start"):
             datasets.build_start(name, root=tmp_path)
@@ -108,13 +110,13 @@ def test_unknown_names() -> None:
 def tiny(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A root with the set "tiny", built in this process."""
     monkeypatch.setitem(DATASETS, "tiny", TINY)
-    monkeypatch.setattr(datasets, "sample_many", lambda jobs, _: [datasets_sample(spec, path) for spec, path in jobs])
+    monkeypatch.setattr(datasets, "run_many", lambda jobs, _: [datasets_sample(spec, path) for spec, path in jobs])
     build("tiny", root=tmp_path / "data")
     return tmp_path / "data"
 
 
 def datasets_sample(spec: datasets.Spec, path: Path) -> Path:
-    from mlcgmd.systems.sample import sample
+    from mlcgmd.md.run import sample
 
     return sample(spec, path)
 
@@ -129,7 +131,7 @@ def test_build_register_load_verify(tiny: Path) -> None:
     assert entries["tiny/train-001.nc"] == {
         "sha256": hashlib.sha256(path.read_bytes()).hexdigest(),
         "bytes": path.stat().st_size,
-        "command": "python -m mlcgmd.datasets build tiny",
+        "command": "python -m mlcgmd.paper.datasets build tiny",
     }
 
 

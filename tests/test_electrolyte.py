@@ -12,11 +12,11 @@ import openmm
 import pytest
 import xarray as xr
 
-from mlcgmd import trajectory
+from mlcgmd.data import trajectory
+from mlcgmd.md import run as sampler
+from mlcgmd.md.electrolyte import CLEARANCE, ELEMENTS, HYDROGEN_MASS, ContinuedSpec, ElectrolyteSpec
+from mlcgmd.md.run import measure_speed, run_md
 from mlcgmd.paths import SHIPPED
-from mlcgmd.systems import sample as sampler
-from mlcgmd.systems.electrolyte import CLEARANCE, ELEMENTS, HYDROGEN_MASS, ContinuedSpec, ElectrolyteSpec
-from mlcgmd.systems.sample import measure_speed, sample
 
 pytestmark = pytest.mark.usefixtures("one_core")
 
@@ -57,7 +57,7 @@ def classes() -> dict[str, str]:
 
 @functools.cache
 def xml() -> ElementTree.Element:
-    return ElementTree.fromstring((files("mlcgmd.systems") / "electrolyte.xml").read_text())
+    return ElementTree.fromstring((files("mlcgmd.md") / "electrolyte.xml").read_text())
 
 
 def entries(tag: str) -> Iterator[tuple[tuple[str, ...], dict[str, str]]]:
@@ -303,7 +303,7 @@ def short(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_run_is_stable_unwrapped_and_resumes_to_the_same_bytes(tmp_path: Path, short: None, monkeypatch: pytest.MonkeyPatch) -> None:
     electrolyte = tiny()
-    whole = sample(electrolyte, tmp_path / "whole.nc")
+    whole = run_md(electrolyte, tmp_path / "whole.nc")
     run = trajectory.load(whole)
     assert dict(run.sizes) | {"frame": 6, "particle": 124, "equilibration": 2} == dict(run.sizes)
     assert set(run.equilibration_volume.dims + run.equilibration_potential_energy.dims) == {"equilibration"}
@@ -329,17 +329,17 @@ def test_run_is_stable_unwrapped_and_resumes_to_the_same_bytes(tmp_path: Path, s
 
     monkeypatch.setattr(sampler, "_segment", killed)
     with pytest.raises(KeyboardInterrupt):
-        sample(electrolyte, tmp_path / "resumed.nc")
+        run_md(electrolyte, tmp_path / "resumed.nc")
     monkeypatch.setattr(sampler, "_segment", segment)
     monkeypatch.setattr(sampler, "_equilibrate", None)
-    assert sample(electrolyte, tmp_path / "resumed.nc").read_bytes() == whole.read_bytes()
+    assert run_md(electrolyte, tmp_path / "resumed.nc").read_bytes() == whole.read_bytes()
 
 
 @pytest.mark.parametrize(("chains", "cutoff"), [(1, 7.2), (4, 8.0)])
 def test_box_below_twice_the_cutoff(chains: int, cutoff: float, tmp_path: Path) -> None:
     """Packed already, and when compressed to less."""
     with pytest.raises(ValueError, match=r"test/spe: the box is smaller than twice the cutoff in the equilibration; add molecules"):
-        sample(tiny(chains=chains, cutoff=cutoff, oxygen_per_lithium=3), tmp_path / "a.nc")
+        run_md(tiny(chains=chains, cutoff=cutoff, oxygen_per_lithium=3), tmp_path / "a.nc")
 
 
 @pytest.fixture
@@ -359,7 +359,7 @@ def origin(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> xr.Dataset:
         system="start",
         units="real",
     )
-    monkeypatch.setattr("mlcgmd.systems.electrolyte.SHIPPED", tmp_path)
+    monkeypatch.setattr("mlcgmd.md.electrolyte.SHIPPED", tmp_path)
     return trajectory.load(trajectory.save(run, tmp_path / "start.nc"))
 
 
@@ -370,12 +370,12 @@ def continued(**changes: object) -> ContinuedSpec:
 def test_continued_run_starts_from_the_last_frame_in_its_box(origin: xr.Dataset, tmp_path: Path) -> None:
     electrolyte = continued()
     np.testing.assert_allclose(10 * electrolyte.start(), origin.position[-1], atol=1e-5)
-    run = trajectory.load(sample(electrolyte, tmp_path / "a.nc"))
+    run = trajectory.load(run_md(electrolyte, tmp_path / "a.nc"))
     assert "equilibration_volume" not in run
     np.testing.assert_allclose(run.box, 20.0, rtol=1e-6)
     shift = run.position[0] - origin.position[-1]
     assert 0.1 < np.abs(shift - shift.mean("particle")).mean() < 3
-    other = trajectory.load(sample(continued(seed=6), tmp_path / "b.nc"))
+    other = trajectory.load(run_md(continued(seed=6), tmp_path / "b.nc"))
     assert np.abs(run.position - other.position).mean() > 0.1
 
 

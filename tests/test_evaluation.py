@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 from toys import toy_systems
 
-from mlcgmd import evaluation, figures, pictures
+from mlcgmd.analysis import evaluation
+from mlcgmd.paper import figures, provenance
 from mlcgmd.paths import ROOT
 
 
@@ -89,28 +90,28 @@ def test_saved_figures_are_the_same_twice(systems, tmp_path):
             "acf": figures.autocorrelations(md, md, [0, 1]),
             "contacts": figures.contact_maps(md, md, [0, 1]),
         }.items():
-            pictures.save(figure, name, notebook="test", parameters={"seed": 0}, inputs=[source], folder=tmp_path / folder)
+            provenance.save(figure, name, notebook="test", parameters={"seed": 0}, inputs=[source], folder=tmp_path / folder)
             figures.plt.close(figure)
     for path in sorted((tmp_path / "a").iterdir()):
         assert path.read_bytes() == (tmp_path / "b" / path.name).read_bytes(), path.name
     sidecar = json.loads((tmp_path / "a" / "rg2.json").read_text())
-    assert list(sidecar["inputs"]) == ["pyproject.toml"] and sidecar["function"] == "mlcgmd.figures.rg2_distributions"
+    assert list(sidecar["inputs"]) == ["pyproject.toml"] and sidecar["function"] == "mlcgmd.paper.figures.rg2_distributions"
 
 
 def test_a_sidecar_keeps_the_commit_at_which_its_picture_was_made(tmp_path):
     def save(colour):
         figure, axis = figures.plt.subplots()
         axis.plot([0, 1], color=colour)
-        pictures.save(figure, "line", notebook="test", parameters={"sizes": (1, 2)}, inputs=[], folder=tmp_path)
+        provenance.save(figure, "line", notebook="test", parameters={"sizes": (1, 2)}, inputs=[], folder=tmp_path)
         figures.plt.close(figure)
         return json.loads((tmp_path / "line.json").read_text())
 
     figures.style()
     first = save("red")
-    assert first["commit"] == pictures.commit()
+    assert first["commit"] == provenance.commit()
     (tmp_path / "line.json").write_text(json.dumps(first | {"commit": "an earlier one"}))
     assert save("red")["commit"] == "an earlier one"
-    assert save("blue")["commit"] == pictures.commit()
+    assert save("blue")["commit"] == provenance.commit()
 
 
 def test_a_picture_that_differs_by_rounding_stays(tmp_path):
@@ -118,7 +119,7 @@ def test_a_picture_that_differs_by_rounding_stays(tmp_path):
         figure, axis = figures.plt.subplots()
         axis.plot([0, value, 1])
         axis.set(ylim=(0, 1))
-        pictures.save(figure, "line", notebook="test", parameters={}, inputs=[], folder=tmp_path)
+        provenance.save(figure, "line", notebook="test", parameters={}, inputs=[], folder=tmp_path)
         figures.plt.close(figure)
         return [(tmp_path / f"line.{kind}").read_bytes() for kind in ("svg", "png", "json")]
 
@@ -126,8 +127,8 @@ def test_a_picture_that_differs_by_rounding_stays(tmp_path):
     first = save(0.5)
     assert save(0.50001) == first
     assert all(a != b for a, b in zip(save(0.51), first, strict=True))
-    assert pictures.same_picture('x="1.00" id="m0123456789"', 'x="1.04" id="mabcdef0123"')
-    assert not pictures.same_picture('x="1.00" fill="red"', 'x="1.00" fill="blue"') and not pictures.same_picture(
+    assert provenance.same_picture('x="1.00" id="m0123456789"', 'x="1.04" id="mabcdef0123"')
+    assert not provenance.same_picture('x="1.00" fill="red"', 'x="1.00" fill="blue"') and not provenance.same_picture(
         'x="1.0"', 'x="1.0" y="2.0"'
     )
 
@@ -136,7 +137,7 @@ def test_the_commit_is_that_of_the_folder(tmp_path):
     def git(*words):
         subprocess.run(["git", "-c", "user.name=a", "-c", "user.email=a", "-C", tmp_path, *words], check=True, capture_output=True)
 
-    assert pictures.commit(tmp_path / "gone") == "unknown"
+    assert provenance.commit(tmp_path / "gone") == "unknown"
 
     def write(name, text):
         (tmp_path / name).parent.mkdir(exist_ok=True)
@@ -146,11 +147,11 @@ def test_the_commit_is_that_of_the_folder(tmp_path):
     write("code/a.py", "1")
     git("add", ".")
     git("commit", "-m", "code")
-    made = pictures.commit(tmp_path / "code")
+    made = provenance.commit(tmp_path / "code")
     assert len(made) == 12
     write("other/b.py", "1")
     git("add", ".")
     git("commit", "-m", "other")
-    assert pictures.commit(tmp_path / "code") == made
+    assert provenance.commit(tmp_path / "code") == made
     write("code/a.py", "2")
-    assert pictures.commit(tmp_path / "code") == f"{made}-dirty"
+    assert provenance.commit(tmp_path / "code") == f"{made}-dirty"

@@ -10,10 +10,11 @@ import pytest
 import xarray as xr
 from toys import toy_boxes, toy_electrolyte
 
-from mlcgmd import evaluation, figures, figures_spe, structure
-from mlcgmd import evaluation_spe as e
+from mlcgmd.analysis import evaluation, liquids
+from mlcgmd.analysis import evaluation_spe as e
+from mlcgmd.model.system import CoarseSystem, prepare
+from mlcgmd.paper import figures, figures_spe
 from mlcgmd.paths import ROOT
-from mlcgmd.windows import CoarseSystem, prepare
 
 D = 0.5**2 / (2 * 4.0) * 1e-4
 """Of the molecules of a toy: steps of 0.5 angstrom per component, every 4 ps; in cm^2/s."""
@@ -107,10 +108,10 @@ def test_a_shifted_peak_and_a_lost_one(systems: list[CoarseSystem]) -> None:
     r = np.arange(0.05, 6, 0.1)
 
     class Fake(e.Sample):
-        def rdf(self, pair: str, r_max: float) -> structure.Rdf:
+        def rdf(self, pair: str, r_max: float) -> liquids.Rdf:
             centre = 3.0 if self.name == "md" else 3.4
             g = np.exp(-((r - centre) ** 2) / 0.2) if self.name == "md" or pair != "Li-Li" else np.ones_like(r)
-            return structure.Rdf(r, g, g)
+            return liquids.Rdf(r, g, g)
 
     md, model = (Fake(**{**vars(e.of_md(systems[0])), "name": name}) for name in ("md", "model"))
     table = e.structures({"x": cases["toy/test-000"]._replace(md=[md], samples=(md, md), model=model)}).set_index("pair")

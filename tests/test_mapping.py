@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from toys import toy_electrolyte, toy_trajectory
 
-from mlcgmd import mapping, trajectory
+from mlcgmd.data import mapping, trajectory
 
 
 @pytest.fixture(scope="module")
@@ -124,12 +124,12 @@ def test_molecules_of_an_electrolyte_are_clustered_each_for_itself(electrolyte, 
     inside = bond[cg.bead[bond[:, 0]] == cg.bead[bond[:, 1]]]
     assert len(np.unique(trajectory.molecules_from_bonds(inside, len(cg.bead)))) == cg.n_beads, "a bead is in pieces"
     assert cg.mass.sum() == pytest.approx(electrolyte.mass.values.sum())
-    component = cg.first(trajectory.component(electrolyte))
-    lithium, tfsi = (np.flatnonzero(component == trajectory.COMPONENTS.index(name)) for name in ("Li", "TFSI"))
+    component = cg.first(electrolyte.component.values)
+    lithium, tfsi = (np.flatnonzero(component == electrolyte.component_name.values.tolist().index(name)) for name in ("Li", "TFSI"))
     assert len(lithium) == 2 and (np.bincount(cg.bead)[lithium] == 1).all()
     assert len(tfsi) == 2 * max(1, round(15 / level))
     coarse = cg.apply(electrolyte)
-    assert coarse.type_name.values.tolist() == list(trajectory.COMPONENTS)
+    assert coarse.type_name.values.tolist() == electrolyte.component_name.values.tolist()
     np.testing.assert_array_equal(coarse.particle_type, component)
 
 

@@ -8,12 +8,12 @@ import torch
 from scipy.spatial.transform import Rotation
 from toys import toy_systems
 
-from mlcgmd import refiner as refine
-from mlcgmd.graph import batch
-from mlcgmd.incidence import incidence
-from mlcgmd.networks import Directions, Interaction, radial, unit
-from mlcgmd.train import TrainConfig, build_model
-from mlcgmd.windows import Windows
+from mlcgmd.model import refiner as refine
+from mlcgmd.model.graph import batch
+from mlcgmd.model.incidence import incidence
+from mlcgmd.model.networks import Directions, Interaction, radial, unit
+from mlcgmd.model.training import TrainConfig, build_model
+from mlcgmd.model.windows import Windows
 
 
 def random_model(history: int = 2, dtype=torch.float64, radial: int = 0):

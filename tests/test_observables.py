@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from scipy.signal import lfilter
 
-from mlcgmd import observables as o
+from mlcgmd.analysis import molecules as o
 
 
 @pytest.fixture

@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 from mdtraj.core import element
 
-from mlcgmd import readers
-from mlcgmd.readers import from_mdtraj, from_polymer_folder
-from mlcgmd.trajectory import TrajectoryError
+from mlcgmd.data import readers
+from mlcgmd.data.readers import from_mdtraj, from_polymer_folder
+from mlcgmd.data.trajectory import TrajectoryError
 
 EDGE = 20.0
 """Edge of the periodic box, angstrom."""

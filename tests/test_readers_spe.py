@@ -11,12 +11,12 @@ import numpy as np
 import pytest
 import xarray as xr
 
-from mlcgmd import mapping, readers_spe, trajectory
+from mlcgmd.analysis.transport import endpoint_diffusion
+from mlcgmd.data import lammps, mapping, trajectory
+from mlcgmd.data.lammps import from_lammps, from_spe_folder, htpmd_groups
+from mlcgmd.data.trajectory import TrajectoryError
+from mlcgmd.md.electrolyte import ELEMENTS
 from mlcgmd.paths import SHIPPED
-from mlcgmd.readers_spe import from_lammps, from_spe_folder, htpmd_groups
-from mlcgmd.systems.electrolyte import ELEMENTS
-from mlcgmd.trajectory import TrajectoryError
-from mlcgmd.transport import endpoint_diffusion
 
 SAMPLE = SHIPPED / "spe_lammps_sample" / "9-0-246295613-0"
 EDGE = 10.0
@@ -36,9 +36,9 @@ def test_sample(sample: xr.Dataset) -> None:
     assert sample.type_name.values.tolist() == ELEMENTS
     np.testing.assert_allclose(sample.box, 40.7353350495137)
     assert len(np.unique(sample.molecule)) == 12 + 50 + 50
-    kind = trajectory.component(sample)
+    kind = sample.component.values
     assert np.bincount(kind).tolist() == [5640, 50 * 15, 50]
-    assert np.unique(sample.raw_type.values[kind == trajectory.COMPONENTS.index("Li")]).tolist() == [90]
+    assert np.unique(sample.raw_type.values[sample.component_name.values[kind] == "Li"]).tolist() == [90]
     meta = json.loads((SAMPLE / "meta.json").read_text())
     assert sample.attrs["system"] == SAMPLE.name and sample.time[1] == meta["time_step"]
 
@@ -66,7 +66,7 @@ def test_published_diffusivities(sample: xr.Dataset) -> None:
 def test_sample_is_coarse_grained(sample: xr.Dataset) -> None:
     cg = mapping.coarse_grain(sample, 7)
     size = np.bincount(cg.bead)
-    lithium = trajectory.component(sample) == trajectory.COMPONENTS.index("Li")
+    lithium = sample.component_name.values[sample.component.values] == "Li"
     assert (size[cg.bead[lithium]] == 1).all() and (size[cg.bead[~lithium]] > 1).all()
     assert cg.n_beads == 12 * round(470 / 7) + 50 * round(15 / 7) + 50
     assert cg.apply(sample).sizes["frame"] == 7
@@ -346,7 +346,7 @@ def test_spe_folder_is_the_dump(spe_folder: Path, files: tuple[Path, Path]) -> N
     ],
 )
 def test_spe_folder_refusals(key: str, change: Callable[[np.ndarray], np.ndarray], message: str, spe_folder: Path) -> None:
-    rewrite(spe_folder / readers_spe.SPE_FILES[key], key, change)
+    rewrite(spe_folder / lammps.SPE_FILES[key], key, change)
     with pytest.raises(TrajectoryError, match=re.escape(message)):
         from_spe_folder(spe_folder)
 

@@ -11,8 +11,8 @@ from matplotlib.figure import Figure
 from PIL import Image, ImageSequence
 from toys import toy_electrolyte
 
-from mlcgmd import render, trajectory
-from mlcgmd.mapping import CoarseGraining, MappingError, coarse_grain
+from mlcgmd.data.mapping import CoarseGraining, MappingError, coarse_grain
+from mlcgmd.paper import render
 
 ROOT = Path(__file__).parents[1]
 
@@ -75,7 +75,7 @@ def test_components_and_elements_have_their_colours(electrolyte: xr.Dataset) -> 
     mapping = coarse_grain(electrolyte, 7)
     shown = render.panels(electrolyte, mapping, electrolyte.position.values)
     assert [len(panel.colour) for panel in shown] == 3 * [len(mapping.bead)] + 2 * [mapping.n_beads]
-    component = trajectory.component(electrolyte)
+    component = electrolyte.component.values
     for panel, kind in ((shown[1], component), (shown[4], mapping.first(component))):
         assert list(panel.legend) == ["polymer", "TFSI", "Li"]
         grey, blue, yellow = (panel.colour[kind == k] for k in range(3))

@@ -5,8 +5,8 @@ import math
 
 import pytest
 
-from mlcgmd import results
-from mlcgmd.results import Row
+from mlcgmd.paper import results
+from mlcgmd.paper.results import Row
 
 
 def row(**changes) -> Row:
@@ -112,5 +112,5 @@ def test_a_readme_without_markers_is_refused():
 def test_the_shipped_tables_are_those_of_the_results_file():
     markdown = results.table(results.load())
     readme = results.README.read_text()
-    assert results.insert(readme, markdown) == readme, "README.md is stale: python -m mlcgmd.results"
-    assert results.BOOK_TABLE.read_text() == markdown, "book/results_table.md is stale: python -m mlcgmd.results"
+    assert results.insert(readme, markdown) == readme, "README.md is stale: python -m mlcgmd.paper.results"
+    assert results.BOOK_TABLE.read_text() == markdown, "book/results_table.md is stale: python -m mlcgmd.paper.results"

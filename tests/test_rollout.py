@@ -5,11 +5,12 @@ import pytest
 import torch
 from toys import toy_boxes, toy_systems, toy_trajectory
 
-from mlcgmd import rollout
-from mlcgmd.refiner import Gaussian, Multistep
-from mlcgmd.train import TrainConfig, build_model
-from mlcgmd.trajectory import TrajectoryError
-from mlcgmd.windows import Windows, prepare
+from mlcgmd.data.trajectory import TrajectoryError
+from mlcgmd.model import rollout
+from mlcgmd.model.refiner import Gaussian, Multistep
+from mlcgmd.model.system import prepare
+from mlcgmd.model.training import TrainConfig, build_model
+from mlcgmd.model.windows import Windows
 
 ARGUMENTS = {"time_step": 10.0, "steps": 25, "replicas": 2, "sampler": Multistep(evaluations=3), "seed": 0, "progress": False}
 
@@ -158,7 +159,7 @@ def test_silent_network_diffuses_as_its_gaussian_says(systems, tmp_path):
     )[0]
     step = np.diff(run.position.values, axis=1)
     with torch.no_grad():
-        from mlcgmd.graph import batch
+        from mlcgmd.model.graph import batch
 
         std = model.simulator(batch([systems[0].topology], 1), systems[0].position[:1]).std.mean()
     assert step.std() == pytest.approx(float(std), rel=0.1)

@@ -11,10 +11,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from mlcgmd import trajectory
-from mlcgmd.systems import sample as sampler
-from mlcgmd.systems.chain import ChainSpec
-from mlcgmd.systems.sample import sample, sample_many
+from mlcgmd.data import trajectory
+from mlcgmd.md import run as sampler
+from mlcgmd.md.chain import ChainSpec
+from mlcgmd.md.run import run_many, run_md
 
 pytestmark = pytest.mark.usefixtures("one_core")
 
@@ -22,11 +22,11 @@ SPEC = ChainSpec(name="test/chain", sequence="abcd", seed=5, length=40.0, frame_
 
 SCRIPT = """
 import sys
-from mlcgmd.systems import sample as sampler
-from mlcgmd.systems.chain import ChainSpec
+from mlcgmd.md import run as sampler
+from mlcgmd.md.chain import ChainSpec
 
 sampler.SEGMENT = 4
-sampler.sample(ChainSpec(**{fields!r}), sys.argv[1])
+sampler.run_md(ChainSpec(**{fields!r}), sys.argv[1])
 """
 
 
@@ -36,7 +36,7 @@ def short_segments(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_trajectory_is_what_the_spec_says(tmp_path: Path) -> None:
-    run = trajectory.load(sample(SPEC, tmp_path / "a.nc"))
+    run = trajectory.load(run_md(SPEC, tmp_path / "a.nc"))
     assert run.sizes["frame"] == 40
     np.testing.assert_allclose(run.time, np.arange(1, 41))
     np.testing.assert_array_equal(run.particle_type, SPEC.topology()[0])
@@ -46,15 +46,15 @@ def test_trajectory_is_what_the_spec_says(tmp_path: Path) -> None:
 
 
 def test_same_seed_same_bytes_another_seed_differs(tmp_path: Path) -> None:
-    first, again = (sample(SPEC, tmp_path / name) for name in ("a.nc", "b.nc"))
-    other = sample(dataclasses.replace(SPEC, seed=6), tmp_path / "c.nc")
+    first, again = (run_md(SPEC, tmp_path / name) for name in ("a.nc", "b.nc"))
+    other = run_md(dataclasses.replace(SPEC, seed=6), tmp_path / "c.nc")
     assert first.read_bytes() == again.read_bytes()
     assert np.abs(trajectory.load(first).position - trajectory.load(other).position).max() > 0.1
 
 
 def test_segments_join_without_a_jump(tmp_path: Path) -> None:
     """A fresh context every 4 frames: the mean step across the joints is that within segments."""
-    run = trajectory.load(sample(dataclasses.replace(SPEC, length=400.0), tmp_path / "a.nc"))
+    run = trajectory.load(run_md(dataclasses.replace(SPEC, length=400.0), tmp_path / "a.nc"))
     step = (np.diff(run.position.values, axis=0) ** 2).sum(axis=2).mean(axis=1)
     joint = np.arange(1, 400) % 4 == 0
     assert step[joint].mean() == pytest.approx(step[~joint].mean(), rel=0.25)
@@ -73,8 +73,8 @@ def test_killed_and_resumed_is_the_same_as_uninterrupted(tmp_path: Path) -> None
     left = sorted(work.glob("0*.npz"))
     assert 1 <= len(left) < 10
     (work / f".{len(left):05d}.npz.1.partial").write_bytes(b"half a segment")
-    sample(spec, path)
-    assert path.read_bytes() == sample(spec, tmp_path / "whole.nc").read_bytes()
+    run_md(spec, path)
+    assert path.read_bytes() == run_md(spec, tmp_path / "whole.nc").read_bytes()
     assert sorted(p.name for p in tmp_path.iterdir()) == ["killed.nc", "whole.nc"]
 
 
@@ -91,9 +91,9 @@ def test_resume_reuses_finished_segments(tmp_path: Path, monkeypatch: pytest.Mon
 
     monkeypatch.setattr(sampler, "_segment", stop)
     with pytest.raises(KeyboardInterrupt):
-        sample(SPEC, tmp_path / "a.nc")
+        run_md(SPEC, tmp_path / "a.nc")
     assert not (tmp_path / "a.nc").exists()
-    sample(SPEC, tmp_path / "a.nc")
+    run_md(SPEC, tmp_path / "a.nc")
     assert done == [0, 1, -1, *range(2, 10)]
 
 
@@ -105,20 +105,20 @@ def test_leftovers_of_another_spec_are_not_taken(tmp_path: Path, monkeypatch: py
     other = dataclasses.replace(SPEC, seed=6)
     monkeypatch.setattr(sampler, "_segment", lambda spec, k, *rest: segment(spec, k, *rest) if k == 0 else stop())
     with pytest.raises(KeyboardInterrupt):
-        sample(other, tmp_path / "a.nc")
+        run_md(other, tmp_path / "a.nc")
     monkeypatch.setattr(sampler, "_segment", segment)
-    assert sample(SPEC, tmp_path / "a.nc").read_bytes() == sample(SPEC, tmp_path / "b.nc").read_bytes()
+    assert run_md(SPEC, tmp_path / "a.nc").read_bytes() == run_md(SPEC, tmp_path / "b.nc").read_bytes()
 
 
 def test_keeps_a_whole_file_and_refuses_that_of_another_spec(tmp_path: Path) -> None:
-    path = sample(SPEC, tmp_path / "a.nc")
+    path = run_md(SPEC, tmp_path / "a.nc")
     age = path.stat().st_mtime_ns
-    assert sample(SPEC, path).stat().st_mtime_ns == age
+    assert run_md(SPEC, path).stat().st_mtime_ns == age
     with pytest.raises(ValueError, match=r"a\.nc was made from another spec"):
-        sample(dataclasses.replace(SPEC, seed=6), path)
+        run_md(dataclasses.replace(SPEC, seed=6), path)
     path.write_bytes(path.read_bytes()[:1000])
     with pytest.raises(trajectory.TrajectoryError, match="truncated"):
-        sample(SPEC, path)
+        run_md(SPEC, path)
 
 
 @pytest.mark.parametrize(
@@ -132,19 +132,19 @@ def test_keeps_a_whole_file_and_refuses_that_of_another_spec(tmp_path: Path) -> 
 )
 def test_refuses_durations_that_do_not_fit(changes: dict[str, float], message: str, tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=message):
-        sample(dataclasses.replace(SPEC, **changes), tmp_path / "a.nc")  # type: ignore[arg-type]
+        run_md(dataclasses.replace(SPEC, **changes), tmp_path / "a.nc")  # type: ignore[arg-type]
 
 
 def test_instability_is_reported(tmp_path: Path) -> None:
     with pytest.raises(FloatingPointError, match=r"test/chain: MD blew up in segment 0, frame \d+; use a shorter time_step than 0\.25"):
-        sample(dataclasses.replace(SPEC, time_step=0.25), tmp_path / "a.nc")
+        run_md(dataclasses.replace(SPEC, time_step=0.25), tmp_path / "a.nc")
     assert not (tmp_path / "a.nc").exists()
 
 
 def test_many_runs_in_processes_give_the_same_files(tmp_path: Path) -> None:
     specs = [dataclasses.replace(SPEC, seed=s) for s in (5, 6)]
-    paths = sample_many([(s, tmp_path / f"many-{s.seed}.nc") for s in specs], processes=2)
+    paths = run_many([(s, tmp_path / f"many-{s.seed}.nc") for s in specs], processes=2)
     for s, path in zip(specs, paths, strict=True):
-        run, alone = trajectory.load(path), trajectory.load(sample(s, tmp_path / f"alone-{s.seed}.nc"))
+        run, alone = trajectory.load(path), trajectory.load(run_md(s, tmp_path / f"alone-{s.seed}.nc"))
         # The processes use the default segment length, so another random stream after the first 4 frames.
         np.testing.assert_array_equal(run.position[:4], alone.position[:4])

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.signal import lfilter
 
-from mlcgmd import statistics as s
+from mlcgmd.analysis import statistics as s
 
 
 def ou(tau: float, shape: tuple[int, ...], seed: int) -> np.ndarray:

@@ -4,7 +4,7 @@ import mdtraj
 import numpy as np
 import pytest
 
-from mlcgmd import structure as s
+from mlcgmd.analysis import liquids as s
 
 BOX = np.array([9.0, 10.0, 12.0])
 

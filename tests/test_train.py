@@ -9,12 +9,14 @@ import torch
 import yaml
 from toys import toy_systems
 
-from mlcgmd import checkpoint, datasets
-from mlcgmd import train as training
+from mlcgmd.data.lammps import from_lammps
+from mlcgmd.data.trajectory import TrajectoryError
+from mlcgmd.model import training
+from mlcgmd.model.model import CheckpointError, Model
+from mlcgmd.model.system import prepare
+from mlcgmd.model.windows import Windows
+from mlcgmd.paper import datasets
 from mlcgmd.paths import SHIPPED
-from mlcgmd.readers_spe import from_lammps
-from mlcgmd.trajectory import TrajectoryError
-from mlcgmd.windows import Windows, prepare
 
 CONFIG = training.TrainConfig(
     time_step=10,
@@ -119,12 +121,12 @@ def test_refuses_systems_of_different_levels(systems):
 @pytest.fixture
 def saved(systems, tmp_path):
     model = training.build_model(Windows(systems, 10, 2), CONFIG)
-    return model, checkpoint.save(model, tmp_path / "model.safetensors", {"seed": 0})
+    return model, model.save(tmp_path / "model.safetensors", {"seed": 0})
 
 
 def test_checkpoint_round_trip(saved):
     model, path = saved
-    again = checkpoint.load(path)
+    again = Model.load(path)
     assert again.config == model.config
     assert torch.equal(weights(again), weights(model))
 
@@ -148,13 +150,13 @@ def test_damaged_checkpoints_are_refused(saved, damage):
         content["simulator"]["width"] = 24
         header.write_text(json.dumps(content))
         match = "do not fit the config"
-    with pytest.raises(checkpoint.CheckpointError, match=match):
-        checkpoint.load(path)
+    with pytest.raises(CheckpointError, match=match):
+        Model.load(path)
 
 
 def test_missing_checkpoint(tmp_path):
     with pytest.raises(FileNotFoundError, match="train one"):
-        checkpoint.load(tmp_path / "none.safetensors")
+        Model.load(tmp_path / "none.safetensors")
 
 
 def test_two_processes_train_one_model(tmp_path):
@@ -162,15 +164,24 @@ def test_two_processes_train_one_model(tmp_path):
     run = {"dataset": "chain-smoke", "level": 8, "folder": str(tmp_path / "run"), "model": str(tmp_path / "model.safetensors")}
     run |= {"time_step": 20, "steps": 4, "width": 16, "layers": 1, "refiner_layers": 1, "save_every": 2}
     (tmp_path / "run.yaml").write_text(yaml.safe_dump(run))
-    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node=2", "-m", "mlcgmd.train", "run.yaml"]
+    command = [
+        sys.executable,
+        "-m",
+        "torch.distributed.run",
+        "--standalone",
+        "--nproc_per_node=2",
+        "-m",
+        "mlcgmd.model.training",
+        "run.yaml",
+    ]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=120)
     assert done.returncode == 0, done.stderr[-2000:]
-    assert checkpoint.load(tmp_path / "model.safetensors").config.time_step == 20
+    assert Model.load(tmp_path / "model.safetensors").config.time_step == 20
     two = torch.load(tmp_path / "run" / "last.ckpt", weights_only=True)
     assert two["global_step"] == 4
     systems = [prepare(t, 8) for t in datasets.load("chain-smoke", "train")]
     one, _ = training.train(systems, [], replace(CONFIG, time_step=20, steps=4, history=1, save_every=2), tmp_path / "one", progress=False)
-    assert not torch.equal(weights(one), weights(checkpoint.load(tmp_path / "model.safetensors")))
+    assert not torch.equal(weights(one), weights(Model.load(tmp_path / "model.safetensors")))
 
 
 def test_a_published_electrolyte_goes_through_windows_and_one_training_step(tmp_path):

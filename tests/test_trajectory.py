@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 import xarray as xr
 
-from mlcgmd import trajectory
+from mlcgmd.data import trajectory
+from mlcgmd.data.trajectory import TrajectoryError
 from mlcgmd.paths import atomic
-from mlcgmd.trajectory import TrajectoryError
 
 
 def set_value(name: str, where: tuple, value: float) -> Callable[[xr.Dataset], xr.Dataset]:

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from mlcgmd import transport as t
-from mlcgmd.statistics import TooShortError
+from mlcgmd.analysis import transport as t
+from mlcgmd.analysis.statistics import TooShortError
 
 
 def brownian(d: float, replicas: int = 2, frames: int = 1000, n: int = 40, interval: float = 4.0, seed: int = 0) -> np.ndarray:

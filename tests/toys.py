@@ -3,10 +3,10 @@
 import numpy as np
 import xarray as xr
 
-from mlcgmd import trajectory
-from mlcgmd.systems.chain import TYPE_NAME, ChainSpec
-from mlcgmd.systems.electrolyte import ELEMENTS, ElectrolyteSpec
-from mlcgmd.windows import CoarseSystem, prepare
+from mlcgmd.data import trajectory
+from mlcgmd.md.chain import TYPE_NAME, ChainSpec
+from mlcgmd.md.electrolyte import ELEMENTS, ElectrolyteSpec
+from mlcgmd.model.system import CoarseSystem, prepare
 
 
 def toy_trajectory(sequence: str = "abcd" * 6, frames: int = 60, interval: float = 10.0, seed: int = 0) -> xr.Dataset:
@@ -54,6 +54,9 @@ def toy_electrolyte(chains: int = 2, spacers: tuple[int, ...] = (2, 3, 4), frame
         type_name=ELEMENTS,
         mass=mass,
         bond=bond,
+        component=spec.component(),
+        component_name=spec.component_name,
+        charge=spec.charge,
         box=np.full(3, spec.packed_edge()),
         system=f"toy-electrolyte-{seed}",
         units="real",

@@ -15,9 +15,10 @@ import pandas as pd
 import xarray as xr
 from openmm.unit import MOLAR_GAS_CONSTANT_R, kelvin, kilojoule_per_mole
 
-from mlcgmd import datasets, trajectory
+from mlcgmd.data import trajectory
+from mlcgmd.md.electrolyte import ANGSTROM, ElectrolyteSpec
+from mlcgmd.paper import datasets
 from mlcgmd.paths import DATA, atomic
-from mlcgmd.systems.electrolyte import ANGSTROM, ElectrolyteSpec
 
 TABLE = DATA / "check_electrolyte.csv"
 RUNS = (("arithmetic", 0.004), ("geometric", 0.004), ("arithmetic", 0.002))
@@ -70,7 +71,7 @@ def run(spec: ElectrolyteSpec, start: xr.Dataset, mixing: str, time_step: float)
     integrator.step(round(EQUILIBRATION / time_step))
     elements = start.type_name.values[start.particle_type.values]
     lithium = np.flatnonzero(elements == "Li")
-    oxygen = np.flatnonzero((elements == "O") & (trajectory.component(start) == trajectory.COMPONENTS.index("polymer")))
+    oxygen = np.flatnonzero((elements == "O") & (start.component.values == 0))
     atoms = start.sizes["particle"]
     freedom = 3 * atoms - system.getNumConstraints() - 3
     rows = []

@@ -12,9 +12,10 @@ from dataclasses import dataclass, replace
 
 import torch
 
-from mlcgmd import ablation, datasets, train
+from mlcgmd.model import training
+from mlcgmd.model.refiner import Gaussian, Langevin, Multistep, Sampler
+from mlcgmd.paper import ablation, datasets
 from mlcgmd.paths import DATA, atomic
-from mlcgmd.refiner import Gaussian, Langevin, Multistep, Sampler
 
 
 @dataclass(frozen=True)
@@ -27,7 +28,7 @@ class Choice:
     replicas: int
     splits: tuple[str, ...]
     """Whose MD the simulations are compared with."""
-    candidates: dict[str, train.TrainConfig]
+    candidates: dict[str, training.TrainConfig]
     """Models that are compared, all with ``sampler``."""
     sampler: Sampler
     samplers: list[Sampler]
@@ -39,9 +40,9 @@ CHAIN, LIQUID = 1500, 1000
 _REVERSE = Multistep(evaluations=12, sigma_max=8.0, stochasticity=1.0)
 
 
-def _liquid(history: int, refiner_layers: int) -> train.TrainConfig:
+def _liquid(history: int, refiner_layers: int) -> training.TrainConfig:
     """A small model of the electrolyte."""
-    return train.TrainConfig(
+    return training.TrainConfig(
         time_step=20,
         steps=LIQUID,
         history=history,
@@ -62,12 +63,12 @@ CHOICES = {
         replicas=8,
         splits=("validation",),
         candidates={
-            "time step 60, 22,000 steps": train.TrainConfig(time_step=60, steps=22000),
-            "time step 80, 6,000 steps": train.TrainConfig(time_step=80, steps=6000),
-            "time step 100, 6,000 steps, weight decay 0.1": train.TrainConfig(time_step=100, steps=6000, weight_decay=0.1),
+            "time step 60, 22,000 steps": training.TrainConfig(time_step=60, steps=22000),
+            "time step 80, 6,000 steps": training.TrainConfig(time_step=80, steps=6000),
+            "time step 100, 6,000 steps, weight decay 0.1": training.TrainConfig(time_step=100, steps=6000, weight_decay=0.1),
         }
         | {
-            f"time step {step}, history {history}, width {width}, {CHAIN} steps": train.TrainConfig(
+            f"time step {step}, history {history}, width {width}, {CHAIN} steps": training.TrainConfig(
                 time_step=step, history=history, width=width, steps=CHAIN
             )
             for step, history, width in ((80, 1, 64), (80, 2, 64), (80, 1, 32), (20, 1, 64))

@@ -49,8 +49,8 @@ def notebooks(root: Path) -> Table:
 
 
 def datasets(root: Path) -> Table:
-    """Chains, lengths and frame intervals of the named chain sets, from :mod:`mlcgmd.datasets`."""
-    from mlcgmd.datasets import DATASETS, SPLITS, ChainSet
+    """Chains, lengths and frame intervals of the named chain sets, from :mod:`mlcgmd.paper.datasets`."""
+    from mlcgmd.paper.datasets import DATASETS, SPLITS, ChainSet
 
     rows = []
     for name, chains in DATASETS.items():
@@ -64,8 +64,8 @@ def datasets(root: Path) -> Table:
 
 
 def electrolyte_datasets(root: Path) -> Table:
-    """Compositions, runs, lengths and frame intervals of the named electrolyte sets, from :mod:`mlcgmd.datasets`."""
-    from mlcgmd.datasets import DATASETS, SPLITS, ElectrolyteSet, specs
+    """Compositions, runs, lengths and frame intervals of the named electrolyte sets, from :mod:`mlcgmd.paper.datasets`."""
+    from mlcgmd.paper.datasets import DATASETS, SPLITS, ElectrolyteSet, specs
 
     rows = []
     for name, members in DATASETS.items():
@@ -80,8 +80,8 @@ def electrolyte_datasets(root: Path) -> Table:
 
 
 def bead_types(root: Path) -> Table:
-    """The chain's bead types: well depth and the constitutional units they occur in, from :mod:`mlcgmd.systems.chain`."""
-    from mlcgmd.systems.chain import EPSILON, TYPE_NAME, UNITS
+    """The chain's bead types: well depth and the constitutional units they occur in, from :mod:`mlcgmd.md.chain`."""
+    from mlcgmd.md.chain import EPSILON, TYPE_NAME, UNITS
 
     rows = [[name, f"{EPSILON[name]:.2f}", ", ".join(unit for unit, kinds in UNITS.items() if name in kinds)] for name in TYPE_NAME]
     return ["bead type", "well depth (kT)", "units it occurs in"], rows
@@ -89,7 +89,7 @@ def bead_types(root: Path) -> Table:
 
 def results(root: Path) -> Table:
     """Every number of data/results.json."""
-    from mlcgmd.results import load, measured
+    from mlcgmd.paper.results import load, measured
 
     rows = load(root / "data" / "results.json")
     cells = [[row["quantity"], measured(row), row["target"], str(row["n"]), row["notebook"], row["id"]] for row in rows]

@@ -10,7 +10,7 @@ from docutils import nodes
 from sphinx.application import Sphinx
 from sphinx.util.docutils import SphinxRole
 
-from mlcgmd.results import load, measured
+from mlcgmd.paper.results import load, measured
 
 
 class Result(SphinxRole):

@@ -1,0 +1,1 @@
+"""What is measured on trajectories, of MD and of simulations alike."""

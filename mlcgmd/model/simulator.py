@@ -1,0 +1,176 @@
+"""The simulator: history of bead positions -> Gaussian of the time-integrated acceleration.
+
+Fu et al. (2023), section 3.2: an embedding GNN on the fine bond graph describes each bead by what it
+is made of; a dynamics GNN on the beads predicts mean and standard deviation of
+a(t) = x(t+1) - 2 x(t) + x(t-1), one ML step of ``time_step`` apart.
+"""
+
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+from torch_geometric.utils import scatter
+
+from .graph import Batch, Edges, Topology, across
+from .incidence import incidence
+from .neighbours import edges
+from .networks import MLP, Directions, Interaction, VectorReadout, invariants, n_invariants, pass_messages, radial, unit
+
+
+@dataclass(frozen=True)
+class SimulatorConfig:
+    """What a simulator is, and for what it may be used; times and lengths in the data's units."""
+
+    time_step: float
+    """One ML step."""
+    level: float
+    """Particles per bead of the mapping it was trained on."""
+    type_name: tuple[str, ...]
+    """The particle types it knows, in the order of its type indices."""
+    component_name: tuple[str, ...] = ()
+    """The components that it knows in a periodic box, in the order of their indices."""
+    history: int = 1
+    """K, the number of past positions it sees: x(t-K+1) .. x(t)."""
+    radius: float | None = None
+    """In a periodic box, beads nearer than this see each other."""
+    radial: int = 0
+    """Number of Gaussians that describe the distance of a pair, besides smooth functions of it; they reach to the radius.
+    Where there are any, directions of pairs enter too, the states (:class:`.networks.Directions`) and the readout: what a liquid needs."""
+    fixed_centre: bool = False
+    """Momentum policy: whether the centre of mass of each copy stays where it is, as in MD of zero total momentum."""
+    core: tuple[tuple[float, ...], ...] | None = None
+    """Smallest distance of beads of each two components, not along bonds, in the training set: nothing is known of nearer ones,
+    which are moved apart. None: there is no box."""
+    width: int = 64
+    layers: int = 4
+    embedding_layers: int = 3
+    pair_length: float = 1.0
+    """Length scale of pair vectors (mean CG bond length of the training set)."""
+    step_length: float = 1.0
+    """Standard deviation of a displacement component over one step in the training set."""
+    bead_mass: float = 1.0
+    """Mean bead mass of the training set."""
+    bead_rg2: float = 1.0
+    """Mean squared radius of gyration of a bead's particles in the training set."""
+
+    @property
+    def reach(self) -> float:
+        """Up to where the Gaussians reach, in pair lengths."""
+        return 3.0 if self.radius is None else self.radius / self.pair_length
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """What the simulator says about one step.
+
+    Attributes:
+        mean: expected next positions (n, 3).
+        std: their standard deviation (n, 1), per component.
+        edges: the pairs at time t.
+        node, pair: latents (n, width) and (E, width): the condition of the refiner.
+        bead_rg2: expected squared radius of gyration (n,) of the particles in each bead, at time t.
+    """
+
+    mean: Float[Tensor, "n 3"]
+    std: Float[Tensor, "n 1"]
+    edges: Edges
+    node: Float[Tensor, "n width"]
+    pair: Float[Tensor, "E width"]
+    bead_rg2: Float[Tensor, " n"]
+
+
+class Embedding(nn.Module):
+    """GNN on the fine bond graph; a bead's embedding is the mean over its particles."""
+
+    def __init__(self, config: SimulatorConfig) -> None:
+        super().__init__()
+        width = config.width
+        self.particle = nn.Embedding(len(config.type_name), width)
+        self.bond = nn.Parameter(torch.zeros(width))
+        self.layers = nn.ModuleList(Interaction(width) for _ in range(config.embedding_layers))
+        self.out = MLP(width + 1, width, width)
+        self.bead_mass = config.bead_mass
+
+    def forward(self, fine: Topology) -> Float[Tensor, "B width"]:
+        """Embedding of each bead."""
+        h = self.particle(fine.particle_type)
+        e = self.bond.repeat(fine.particle_bond.shape[1], 1)
+        bonds = incidence(fine.particle_bond, len(h))
+        for layer in self.layers:
+            h, e = layer(h, e, bonds)
+        pooled = scatter(h, fine.bead, dim_size=len(fine.bead_mass), reduce="mean")
+        return self.out(torch.cat([pooled, fine.bead_mass[:, None] / self.bead_mass], dim=1))
+
+
+class Simulator(nn.Module):
+    """history of positions (K, n, 3) -> :class:`Prediction`."""
+
+    min_std = 0.02
+    """Smallest predicted standard deviation, in step lengths."""
+
+    def __init__(self, config: SimulatorConfig) -> None:
+        super().__init__()
+        self.config = config
+        width, past = config.width, config.history - 1
+        self.embedding = Embedding(config)
+        self.node_in = MLP(width + past, width, width)
+        self.pair_in = MLP(n_invariants(1 + past) + config.radial + 2, width, width)
+        self.layers = nn.ModuleList(Interaction(width) for _ in range(config.layers))
+        self.directions = nn.ModuleList(Directions(width, 1 + past) for _ in range(config.layers - 1 if config.radial else 0))
+        self.norm = nn.LayerNorm(width)
+        self.displacement = VectorReadout(width, 1 + past + bool(config.radial), past)
+        self.scalars = MLP(width, width, 2)
+
+    def forward(self, graph: Batch, history: Float[Tensor, "K n 3"], embedding: Float[Tensor, "B width"] | None = None) -> Prediction:
+        """One step; ``embedding`` of the batch's beads if it is already known."""
+        c = self.config
+        if embedding is None:
+            embedding = self.embedding(graph.fine)
+        links = edges(graph, history[-1], c.radius)
+        # Newest first: x_ij, then the relative displacements d_ij(t), d_ij(t-1), ...
+        past = (history[1:] - history[:-1]).flip(0) / c.step_length
+        pair_vector = torch.stack(
+            [
+                links.displacement(history[-1] / c.pair_length, 1 / c.pair_length),
+                *(across(move, links.pair) for move in past),
+            ]
+        )
+        speed = past.norm(dim=2).T
+        h = self.node_in(torch.cat([embedding.index_select(0, graph.node_source), speed], dim=1))
+        shells = radial(pair_vector[0], c.radial, c.reach)
+        e = self.pair_in(torch.cat([invariants(pair_vector), shells, links.feature.T]).T)
+        direction = unit(pair_vector[:1]) if c.radial else pair_vector[:0]
+        h, e = pass_messages(self.layers, self.directions, h, e, links.incidence, torch.cat([direction, pair_vector[1:]]))
+        h = self.norm(h)
+        displacement = self.displacement(h, e, links.incidence, torch.cat([pair_vector, direction]), past.transpose(0, 1))
+        raw = self.scalars(h)
+        return Prediction(
+            mean=history[-1] + c.step_length * displacement,
+            std=c.step_length * (self.min_std + nn.functional.softplus(raw[:, :1])),
+            edges=links,
+            node=h,
+            pair=e,
+            bead_rg2=c.bead_rg2 * nn.functional.softplus(raw[:, 1]),
+        )
+
+    def encode(self, history: Float[Tensor, "K n 3"], target: Float[Tensor, "n 3"]) -> Float[Tensor, "n 3"]:
+        """Next positions -> normalised time-integrated acceleration."""
+        return (target - inertial(history)) / self.config.step_length
+
+    def decode(self, history: Float[Tensor, "K n 3"], acceleration: Float[Tensor, "n 3"]) -> Float[Tensor, "n 3"]:
+        """Normalised time-integrated acceleration -> next positions; the inverse of :meth:`encode`."""
+        return inertial(history) + self.config.step_length * acceleration
+
+    def negative_log_likelihood(
+        self, prediction: Prediction, history: Float[Tensor, "K n 3"], target: Float[Tensor, "n 3"]
+    ) -> Float[Tensor, " n"]:
+        """-log N(a; mean, std) per bead, in nats, of the normalised acceleration (up to the constant 3/2 log 2 pi)."""
+        error = self.encode(history, target) - self.encode(history, prediction.mean)
+        std = prediction.std / self.config.step_length
+        return (0.5 * (error / std).square() + std.log()).sum(dim=1)
+
+
+def inertial(history: Float[Tensor, "K n 3"]) -> Float[Tensor, "n 3"]:
+    """Where beads go without acceleration: 2 x(t) - x(t-1); with K = 1 no velocity is known and they stay at x(t)."""
+    return history[-1] if len(history) == 1 else 2 * history[-1] - history[-2]

@@ -1,0 +1,157 @@
+"""A coarse-grained trajectory as the networks take it: tensors and static graphs."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+import xarray as xr
+from jaxtyping import Float
+from torch import Tensor
+
+from ..data import trajectory
+from ..data.mapping import coarse_grain
+from . import graph
+from .graph import Topology, topology
+
+
+class MismatchError(ValueError):
+    """A system that a model was not made for."""
+
+
+@dataclass(frozen=True)
+class CoarseSystem:
+    """A coarse-grained trajectory in memory, with its topology.
+
+    Attributes:
+        name: of the system.
+        topology: static graphs; their particle types and components are indices into ``type_name`` and ``component_name``.
+        position: bead positions (F, B, 3).
+        bead_rg2: squared radius of gyration (F, B) of the particles in each bead.
+        frame_interval: time between frames; infinite for a single frame, which is enough to start a model without history.
+        type_name: names of the particle types of the fine system.
+        component_name: names of the kinds of molecules.
+        level: particles per bead.
+        coarse: the same as a trajectory of beads (:mod:`.data.trajectory`), for analysis and export.
+    """
+
+    name: str
+    topology: Topology
+    position: Float[Tensor, "F B 3"]
+    bead_rg2: Float[Tensor, "F B"]
+    frame_interval: float
+    type_name: tuple[str, ...]
+    component_name: tuple[str, ...]
+    level: float
+    coarse: xr.Dataset
+
+    @property
+    def box(self) -> Float[Tensor, " 3"] | None:
+        """Edges of the periodic box; None if there is none."""
+        edge = self.topology.box[0]
+        return edge if bool(torch.isfinite(edge).all()) else None
+
+    @property
+    def mass(self) -> np.ndarray:
+        """Bead masses (B,)."""
+        return self.topology.bead_mass.numpy()
+
+    @property
+    def component(self) -> np.ndarray:
+        """Index (B,) into ``component_name``."""
+        return self.topology.component.numpy()
+
+    @property
+    def bond(self) -> np.ndarray:
+        """CG bonds (n_bonds, 2)."""
+        return self.coarse.bond.values
+
+    def stride(self, time_step: float) -> int:
+        """Number of frames in ``time_step``.
+
+        Raises:
+            trajectory.TrajectoryError: ``time_step`` is not a multiple of the frame interval.
+        """
+        stride = round(time_step / self.frame_interval)
+        if stride < 1 or abs(stride * self.frame_interval - time_step) > 1e-3 * self.frame_interval:
+            raise trajectory.TrajectoryError(
+                f"{self.name}: a time step of {time_step:g} is not a multiple of the frame interval {self.frame_interval:g}"
+            )
+        return stride
+
+    def in_terms_of(self, type_name: Sequence[str], component_name: Sequence[str]) -> "CoarseSystem":
+        """The same system with its types and components as indices into these names: those that a model knows, in its order.
+
+        The names of the components of a system without a box do not matter to a model, and are left as they are.
+
+        Raises:
+            MismatchError: the system has a particle type or a component that is not among the names.
+        """
+        t = self.topology
+        kinds = _renamed(self, "particle types", t.particle_type, self.type_name, type_name)
+        if self.box is None:
+            return replace(self, topology=replace(t, particle_type=kinds), type_name=tuple(type_name))
+        parts = _renamed(self, "components", t.component, self.component_name, component_name)
+        renamed = replace(t, particle_type=kinds, component=parts)
+        return replace(self, topology=renamed, type_name=tuple(type_name), component_name=tuple(component_name))
+
+
+def _renamed(system: CoarseSystem, what: str, index: Tensor, own: Sequence[str], known: Sequence[str]) -> Tensor:
+    """``index`` into the names ``own`` as an index into the names ``known``."""
+    new = sorted({own[k] for k in index.unique().tolist()} - set(known))
+    if new:
+        raise MismatchError(
+            f"{system.name} has {what} {new}, the model knows {list(known)}; name them alike if they are the same, or train anew"
+        )
+    table = torch.tensor([known.index(name) if name in known else -1 for name in own])
+    return table[index]
+
+
+def prepare(fine: xr.Dataset, level: float) -> CoarseSystem:
+    """Coarse-grain a trajectory once, for training or as the start of a simulation.
+
+    Raises:
+        trajectory.TrajectoryError: the box changes in time, which no model here learns.
+    """
+    if "box" in fine and not np.allclose(fine.box, fine.box[0], rtol=1e-4):
+        raise trajectory.TrajectoryError(f"{fine.attrs['system']}: the box changes in time; give a run at constant volume")
+    mapping = coarse_grain(fine, level)
+    coarse = mapping.apply(fine)
+    return CoarseSystem(
+        name=fine.attrs["system"],
+        topology=topology(fine, mapping),
+        position=torch.from_numpy(coarse.position.values.copy()),
+        bead_rg2=torch.from_numpy(coarse.bead_rg2.values.copy()),
+        frame_interval=trajectory.frame_interval(fine) if fine.sizes["frame"] > 1 else np.inf,
+        type_name=tuple(fine.type_name.values.tolist()),
+        component_name=tuple(fine.component_name.values.tolist()),
+        level=float(level),
+        coarse=coarse,
+    )
+
+
+def tile(system: CoarseSystem, n: int) -> CoarseSystem:
+    """The first frames of a system in a periodic box of ``n`` copies along each axis: larger systems, to time a model on."""
+    topology = graph.tile(system.topology, n)
+    cell = torch.cartesian_prod(*[torch.arange(n, dtype=torch.float32)] * 3).view(-1, 3)
+    few = system.position[:100]
+    position = (few[:, None] + (cell * system.topology.box)[:, None]).flatten(1, 2)
+    c, copies = system.coarse, n**3
+    bond = c.bond.values + len(system.mass) * np.arange(copies)[:, None, None]
+    molecule = c.molecule.values + (c.molecule.values.max() + 1) * np.arange(copies)[:, None]
+    coarse = trajectory.make(
+        position.numpy(),
+        time=c.time.values[:100],
+        particle_type=np.tile(c.particle_type.values, copies),
+        type_name=c.type_name.values.tolist(),
+        mass=np.tile(c.mass.values, copies),
+        bond=bond.reshape(-1, 2),
+        molecule=molecule.ravel(),
+        component=np.tile(c.component.values, copies),
+        component_name=list(system.coarse.component_name.values),
+        box=n * c.box.values[:100],
+        system=system.name,
+        units="lj" if c.attrs["length_unit"] == "sigma" else "real",
+        level=system.level,
+    )
+    return replace(system, topology=topology, position=position, bead_rg2=system.bead_rg2[:100].repeat(1, copies), coarse=coarse)

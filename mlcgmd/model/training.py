@@ -1,0 +1,286 @@
+"""Training: loss, Lightning module, EMA, resume, command line.
+
+``python -m mlcgmd.model.training run.yaml`` runs :func:`train` with the fields of :class:`TrainConfig`; under
+``torchrun`` the same file trains on many GPUs or nodes (DDP).
+"""
+
+import dataclasses
+import json
+import os
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytorch_lightning as lightning
+import torch
+import yaml
+from torch import Tensor
+
+from ..paper import datasets
+from .model import Model
+from .simulator import SimulatorConfig
+from .system import CoarseSystem, prepare
+from .windows import Windows
+
+LAST, CURVES = "last.ckpt", "curves.jsonl"
+"""In the folder of a run: the state to resume from, and one row of losses every ``save_every`` steps."""
+FIRST_RANK = os.environ.get("RANK", "0") == "0"
+"""Whether this process writes files (under torchrun one of several does)."""
+
+
+@dataclass(frozen=True)
+class TrainConfig:
+    """How a model is trained."""
+
+    time_step: float
+    """One ML step, in the data's time unit."""
+    steps: int
+    """Optimiser steps."""
+    history: int = 1
+    width: int = 64
+    layers: int = 4
+    refiner_layers: int = 3
+    radius: float | None = None
+    """Of the pairs in a periodic box, in the data's length unit; needed there."""
+    radial: int = 0
+    """Gaussians of a pair's distance."""
+    systems_per_batch: int = 8
+    windows_per_system: int = 16
+    learning_rate: float = 2e-3
+    """Peak; linear warm-up over 2 % of the steps, cosine to zero."""
+    weight_decay: float = 1e-4
+    clip: float = 2.0
+    ema: float = 0.999
+    history_noise: tuple[float, float] = (0.01, 0.1)
+    """Noise on the history, log-uniform, in step lengths; one level per window."""
+    seed: int = 0
+    device: str = "cpu"
+    save_every: int = 500
+    """Steps between resumable checkpoints and validations."""
+
+
+class Training(lightning.LightningModule):
+    """Simulator NLL + refiner denoising score matching + bead-size loss, with an exponential moving average of the weights.
+
+    Every random number of step t comes from (seed, t, rank), so a resumed run repeats an uninterrupted one exactly.
+    """
+
+    def __init__(self, model: Model, config: TrainConfig, training: Windows, validation: Windows | None, folder: Path) -> None:
+        super().__init__()
+        self.model, self.config, self.folder = model, config, folder
+        self.training_windows, self.validation_windows = training, validation
+        self.ema = torch.optim.swa_utils.AveragedModel(model, avg_fn=self._average).requires_grad_(False)
+        self.sums: dict[str, float] = {}
+        self.last_row = 0
+
+    def _average(self, average: Tensor, weight: Tensor, n: int | Tensor) -> Tensor:
+        # Young averages forget faster, so that a short training is not dominated by its first weights.
+        return torch.lerp(weight, average, min(self.config.ema, (1 + float(n)) / (10 + float(n))))
+
+    @property
+    def average(self) -> Model:
+        """The model with averaged weights."""
+        module = self.ema.module
+        assert isinstance(module, Model)
+        return module
+
+    def losses(self, model: Model, windows: Windows, stream: Sequence[int], batch: tuple[int, int]) -> dict[str, Tensor]:
+        """The three losses (per bead and component for the last two) on a batch drawn from the random stream."""
+        c, s = self.config, model.simulator
+        rng = np.random.default_rng(list(stream))
+        generator = torch.Generator().manual_seed(int(rng.integers(2**63)))
+        graph, positions, size = windows.draw(rng, *batch)
+        graph, positions, size = graph.to(self.device), positions.to(self.device), size.to(self.device)
+        history, target = positions[:-1], positions[-1]
+        low, high = np.log(c.history_noise)
+        level = torch.exp(low + (high - low) * torch.rand(graph.n_graphs, 1, generator=generator)).to(self.device)
+        noise = torch.randn(history.shape, generator=generator).to(self.device)
+        history = history + s.config.step_length * level.index_select(0, graph.node_graph) * noise
+        prediction = s(graph, history)
+        weight = graph.fine.weight.index_select(0, graph.node_source)
+        return {
+            "nll": (weight * s.negative_log_likelihood(prediction, history, target)).mean() / 3,
+            "score": (weight * model.refiner.loss(graph, history[-1], prediction, target, generator)).mean() / 3,
+            "size": ((prediction.bead_rg2 - size) / s.config.bead_rg2).square().mean(),
+            "mse": ((prediction.mean - target) / s.config.step_length).square().mean().detach(),
+        }
+
+    def training_step(self, *_: Any) -> Tensor:
+        """One optimiser step; the batch depends on the global step alone."""
+        c = self.config
+        losses = self.losses(
+            self.model, self.training_windows, (c.seed, 0, self.global_step, self.global_rank), (c.systems_per_batch, c.windows_per_system)
+        )
+        for name, value in losses.items():
+            self.sums[name] = self.sums.get(name, 0.0) + float(value.detach())
+        return losses["nll"] + losses["score"] + losses["size"]
+
+    def on_train_batch_end(self, *_: Any) -> None:
+        """Update the average; every ``save_every`` steps and at the end validate, write the curves, then save."""
+        self.ema.update_parameters(self.model)
+        c, step = self.config, self.global_step
+        if step % c.save_every and step != c.steps:
+            return
+        row: dict[str, float] = {"step": step, "time": time.time()}
+        row |= {f"train_{k}": v / (step - self.last_row) for k, v in self.sums.items()}
+        self.sums, self.last_row = {}, step
+        if self.validation_windows is not None:
+            row |= {f"validation_{k}": v for k, v in self.validate_now().items()}
+        if self.trainer.is_global_zero:
+            with open(self.folder / CURVES, "a") as handle:
+                handle.write(json.dumps(row) + "\n")
+        # Every rank takes part in the save, one writes and renames.
+        temporary = self.folder / f".{LAST}.partial"
+        self.trainer.save_checkpoint(temporary)
+        if self.trainer.is_global_zero:
+            os.replace(temporary, self.folder / LAST)
+
+    def on_load_checkpoint(self, state: dict[str, Any]) -> None:
+        """Continue the means of the curves where they were cut."""
+        self.last_row = state["global_step"]
+
+    @torch.no_grad()
+    def validate_now(self, batches: int = 4) -> dict[str, float]:
+        """Losses of the averaged model on fixed validation windows."""
+        assert self.validation_windows is not None
+        n = len(self.validation_windows.systems)
+        rows = [self.losses(self.average, self.validation_windows, (self.config.seed, 1, k), (n, 64)) for k in range(batches)]
+        return {k: float(np.mean([float(r[k]) for r in rows])) for k in rows[0]}
+
+    def configure_optimizers(self) -> Any:
+        """AdamW with warm-up and cosine decay to zero."""
+        c = self.config
+        optimizer = torch.optim.AdamW(self.model.parameters(), lr=c.learning_rate, weight_decay=c.weight_decay)
+        warm = max(1, c.steps // 50)
+        schedule = torch.optim.lr_scheduler.LambdaLR(
+            optimizer, lambda t: min((t + 1) / warm, 0.5 * (1 + float(np.cos(np.pi * min(1.0, t / c.steps)))))
+        )
+        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+
+
+def in_common_terms(systems: Sequence[CoarseSystem]) -> list[CoarseSystem]:
+    """The systems with indices into the same names: all particle types and, in boxes, components, in the order of their occurrence.
+
+    Raises:
+        ValueError: there are none, or they differ in level, or some are in a box and some are not.
+    """
+    if not systems:
+        raise ValueError("there are no systems to train on; give at least one coarse-grained trajectory")
+    first = systems[0]
+    for s in systems:
+        if (s.level, s.box is None) != (first.level, first.box is None):
+            here, there = ("without" if x.box is None else "in" for x in (s, first))
+            raise ValueError(
+                f"{s.name} is at level {s.level:g} {here} a box, {first.name} at level {first.level:g} {there} one;"
+                " train on systems of one kind"
+            )
+    types, components = (
+        list(dict.fromkeys(name for s in systems for name in getattr(s, names))) for names in ("type_name", "component_name")
+    )
+    return [s.in_terms_of(types, components) for s in systems]
+
+
+def build_model(training: Windows, config: TrainConfig) -> Model:
+    """An untrained model with the normalisation of the training windows, of systems :func:`in_common_terms`."""
+    first = training.systems[0]
+    torch.manual_seed(config.seed)
+    return Model(
+        SimulatorConfig(
+            time_step=config.time_step,
+            level=first.level,
+            type_name=first.type_name,
+            component_name=() if first.box is None else first.component_name,
+            history=config.history,
+            radius=config.radius,
+            radial=config.radial,
+            fixed_centre=first.box is not None,
+            core=training.core(config.radius),
+            width=config.width,
+            layers=config.layers,
+            pair_length=training.pair_length(),
+            step_length=training.step_length(),
+            bead_mass=float(torch.cat([s.topology.bead_mass for s in training.systems]).mean()),
+            bead_rg2=float(torch.cat([s.bead_rg2.mean(dim=0) for s in training.systems]).mean()) or 1.0,
+        ),
+        config.refiner_layers,
+    )
+
+
+def train(
+    systems: Sequence[CoarseSystem], validation: Sequence[CoarseSystem], config: TrainConfig, folder: Path | str, progress: bool = True
+) -> tuple[Model, pd.DataFrame]:
+    """Train a model; resume if ``folder`` holds an interrupted run of the same config.
+
+    Returns the model with averaged weights and the curves (one row every ``save_every`` steps);
+    ``folder`` gets ``last.ckpt`` (to resume) and ``curves.jsonl``.
+
+    Raises:
+        ValueError: systems of different levels or types, or ``folder`` holds a run of another config.
+    """
+    folder = Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    label = folder / "config.json"
+    text = json.dumps(dataclasses.asdict(config) | {"systems": [s.name for s in systems]}, sort_keys=True)
+    if label.exists() and label.read_text() != text:
+        raise ValueError(f"{folder} holds a run of another config; give another folder or remove it")
+    if FIRST_RANK:
+        label.write_text(text)
+    windows = Windows(in_common_terms(systems), config.time_step, config.history)
+    model = build_model(windows, config)
+    known = [s.in_terms_of(model.config.type_name, model.config.component_name) for s in validation]
+    held_out = Windows(known, config.time_step, config.history) if known else None
+    module = Training(model, config, windows, held_out, folder)
+    # Set by torchrun; without it there is one process.
+    ranks, local_ranks = (int(os.environ.get(name, 1)) for name in ("WORLD_SIZE", "LOCAL_WORLD_SIZE"))
+    trainer = lightning.Trainer(
+        max_steps=config.steps,
+        max_epochs=-1,
+        accelerator="cpu" if config.device == "cpu" else "gpu",
+        devices=local_ranks,
+        num_nodes=ranks // local_ranks,
+        strategy="ddp" if ranks > 1 else "auto",
+        gradient_clip_val=config.clip,
+        logger=False,
+        enable_checkpointing=False,
+        enable_model_summary=False,
+        enable_progress_bar=progress,
+        default_root_dir=folder,
+    )
+    last, curves = folder / LAST, folder / CURVES
+    done = torch.load(last, map_location="cpu", weights_only=True)["global_step"] if last.exists() else 0
+    if FIRST_RANK and curves.exists():
+        # Rows after the last checkpoint will be made again.
+        kept = [line for line in curves.read_text().splitlines() if json.loads(line)["step"] <= done]
+        curves.write_text("".join(f"{line}\n" for line in kept))
+    loader: torch.utils.data.DataLoader = torch.utils.data.DataLoader(range(config.steps), batch_size=None)  # type: ignore[arg-type]
+    trainer.fit(module, loader, ckpt_path=last if last.exists() else None, weights_only=True)
+    return module.average.cpu().eval(), pd.read_json(curves, lines=True)
+
+
+def minutes(curves: pd.DataFrame) -> float:
+    """Time that a training took, from its curves: that of the typical row times the number of rows, so that a pause does not count."""
+    return float(curves.time.diff().median() * len(curves) / 60) if len(curves) > 1 else 0.0
+
+
+def main(arguments: list[str]) -> None:
+    """``python -m mlcgmd.model.training run.yaml``: train, and write the model of ``run.yaml``.
+
+    The file has the fields of :class:`TrainConfig` and ``dataset``, ``level``, ``folder``, ``model``.
+    """
+    if len(arguments) != 1:
+        raise SystemExit(main.__doc__)
+    options = yaml.safe_load(Path(arguments[0]).read_text())
+    dataset, level, folder, path = (options.pop(key) for key in ("dataset", "level", "folder", "model"))
+    systems, validation = ([prepare(t, level) for t in datasets.load(dataset, split)] for split in ("train", "validation"))
+    model, curves = train(systems, validation, TrainConfig(**options), folder)
+    if FIRST_RANK:
+        model.save(path, {"dataset": dataset, "minutes": round(minutes(curves), 1)} | options)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

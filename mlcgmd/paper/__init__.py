@@ -1,0 +1,1 @@
+"""This paper: its data sets, experiments, results and figures."""

@@ -1,0 +1,318 @@
+"""Pictures of molecules: still, moving (GIF) and to be turned by hand (3-D view)."""
+
+import hashlib
+from collections.abc import Mapping
+from itertools import combinations, product
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+import seaborn as sns
+import xarray as xr
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.collections import EllipseCollection, LineCollection
+from matplotlib.colors import to_hex, to_rgb
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from PIL import Image
+from scipy.spatial.transform import Rotation
+
+from ..data.mapping import CoarseGraining
+from ..paths import atomic
+from .figures import COMPONENT_COLOURS
+
+if TYPE_CHECKING:  # in the extra ``notebooks``
+    from IPython.display import HTML
+
+RADIUS = 0.5
+"""Drawn radius of a particle of unit mass (sigma); it grows with mass^(1/3), so that equal density looks equal."""
+ELEMENTS = {
+    "H": ("#e9e9e9", 1.10),
+    "Li": ("#a259c4", 1.82),
+    "C": ("#565656", 1.70),
+    "N": ("#3b5fd0", 1.55),
+    "O": ("#d8402f", 1.52),
+    "F": ("#7ac36a", 1.47),
+    "S": ("#e6c229", 1.80),
+}
+"""Customary colour and van der Waals radius (A; Bondi 1964, H from Rowland & Taylor 1996) of the elements of an electrolyte."""
+BALL = 0.55
+"""Drawn radius of an atom relative to its van der Waals radius: bonded atoms overlap, others let one look between them."""
+VENDORED_3DMOL = "../vendor/3dmol/3Dmol-min.js"
+"""The copy of 3Dmol.js that the book serves, seen from its page of a notebook."""
+TILT = 0.25
+"""Angle (radians) by which the turning axis of an animation leans towards the viewer."""
+VIEW, SWAY = 0.45, 0.35
+"""Angle (radians) from which a periodic box is seen, and by which the view sways about it: a whole turn would be too fast to follow."""
+LAYERS = 12
+"""Depths at which bonds and spheres of a crowded box are drawn one after the other."""
+FRAME_TIME = 100
+"""Milliseconds that a frame of an animation is shown."""
+CORNERS = np.array(list(product((0, 1), repeat=3)))
+EDGES = np.array([(i, j) for i, j in combinations(range(8), 2) if np.abs(CORNERS[i] - CORNERS[j]).sum() == 1])
+"""(12, 2) pairs of corners of a box, corners numbered as in :func:`box_corners`."""
+COLOURS, GREYS = 128, 24
+"""Size of the colour table of an animation, and how many of them are greys."""
+
+
+def palette(index: np.ndarray) -> np.ndarray:
+    """Colours (n, 3), red, green, blue from 0 to 1, of types or beads (n,).
+
+    Seaborn's colour-blind safe ten, which begin again after ten: beads are numbered along the chain, so neighbours differ.
+    """
+    return np.array(sns.color_palette("colorblind"))[np.asarray(index) % 10]
+
+
+def radii(mass: np.ndarray) -> np.ndarray:
+    """Drawn radii (n,) in sigma of particles or beads of ``mass`` (n,) in m."""
+    return RADIUS * np.cbrt(mass)
+
+
+def sizes(fine: xr.Dataset) -> np.ndarray:
+    """Drawn radii (N,) of the particles of ``fine`` in its length unit: of their elements, or, for other types, of their masses."""
+    names = fine.type_name.values
+    if set(names) <= set(ELEMENTS):
+        return BALL * np.array([ELEMENTS[name][1] for name in names])[fine.particle_type.values]
+    return radii(fine.mass.values)
+
+
+def bead_sizes(mapping: CoarseGraining, size: np.ndarray) -> np.ndarray:
+    """Drawn radii (B,) of beads: each has the volume of its particles, of radii ``size`` (N,)."""
+    return np.cbrt(np.bincount(mapping.bead, weights=size**3, minlength=mapping.n_beads))
+
+
+def type_colours(fine: xr.Dataset) -> np.ndarray:
+    """Colours (n_types, 3) of the types of ``fine``: the customary ones of elements, or the palette."""
+    names = fine.type_name.values
+    return np.array([to_rgb(ELEMENTS[name][0]) for name in names]) if set(names) <= set(ELEMENTS) else palette(np.arange(len(names)))
+
+
+def draw(axis: Axes, position: np.ndarray, bond: np.ndarray, colour: np.ndarray, radius: np.ndarray, layers: int = 1) -> None:
+    """Draw one frame as seen along z: near spheres cover far ones, which fade.
+
+    Parameters: ``position`` (n, 3), ``bond`` (n_bonds, 2), ``colour`` (n, 3), ``radius`` (n,) in the unit of ``position``;
+    ``layers`` of depth: a bond is behind all spheres of the layer of its far end. The limits of ``axis`` stay as they are.
+    """
+    z = position[:, 2]
+    fade = 0.6 * (z.max() - z) / max(float(np.ptp(z)), 1e-6)
+    shown = colour + (1 - colour) * fade[:, None]
+    parts = np.array_split(np.argsort(z, kind="stable"), layers)
+    layer = np.empty(len(z), int)
+    layer[np.concatenate(parts)] = np.repeat(np.arange(layers), [len(part) for part in parts])
+    far = layer[bond].min(axis=1)
+    for k, order in enumerate(parts):
+        grey = f"{0.45 + 0.3 * (1 - (k + 1) / layers):g}"
+        lines = LineCollection(list(position[bond[far == k]][:, :, :2]), colors=grey, linewidths=1.2, zorder=1 + 2 * k / layers)
+        axis.add_collection(lines, autolim=False)
+        size, place = 2 * radius[order], {"offsets": position[order, :2], "offset_transform": axis.transData}
+        look = {"facecolors": shown[order], "edgecolors": 0.55 * shown[order], "linewidths": 0.5, "zorder": 1 + (2 * k + 1) / layers}
+        axis.add_collection(EllipseCollection(size, size, np.zeros(len(size)), units="xy", **place, **look), autolim=False)
+
+
+def draw_box(axis: Axes, corner: np.ndarray) -> None:
+    """Draw the edges of a box with the corners (8, 3) of :func:`box_corners`, seen along z: behind what :func:`draw` shows, or in front."""
+    hidden = (EDGES == corner[:, 2].argmin()).any(axis=1)
+    for edges, grey, order in ((EDGES[hidden], "0.8", 0), (EDGES[~hidden], "0.35", 4)):
+        axis.add_collection(LineCollection(list(corner[edges][:, :, :2]), colors=grey, linewidths=0.8, zorder=order), autolim=False)
+
+
+def frame_axis(axis: Axes, extent: float) -> None:
+    """Show the square from -extent to extent, to scale and without a frame."""
+    axis.set(xlim=(-extent, extent), ylim=(-extent, extent), aspect="equal")
+    axis.axis("off")
+
+
+def centred(position: np.ndarray, mass: np.ndarray) -> np.ndarray:
+    """Positions (F, N, 3) relative to each frame's centre of mass, masses (N,)."""
+    return position - np.average(position, axis=1, weights=mass)[:, None]
+
+
+def in_box(fine: xr.Dataset) -> np.ndarray:
+    """Positions (F, N, 3) of a periodic ``fine`` in a box about the origin: whole molecules, their mean centres of mass inside.
+
+    A molecule is moved by the same image in all frames, so that it moves on across a face of the box. Where in the liquid the
+    box begins is arbitrary: of a few places, the one from which they take the least room.
+    """
+    position, box = fine.position.values.astype(float), fine.box.values.astype(float)
+    molecule = np.unique(fine.molecule.values, return_inverse=True)[1]
+    mass = fine.mass.values
+    relative = (position / box[:, None]).mean(axis=0)
+    share = (mass / np.bincount(molecule, mass)[molecule])[:, None] * relative
+    centre = np.stack([np.bincount(molecule, weights=share[:, x]) for x in range(3)], axis=1)
+    begin = np.array(list(product(np.arange(5) / 5, repeat=3)))[:, None]
+    middle = np.floor(centre - begin)[:, molecule] + begin + 0.5  # of the image of the box around each particle's molecule, (125, N, 3)
+    room = np.ptp(relative - middle, axis=1).sum(axis=1)
+    return position - middle[room.round(6).argmin()] * box[:, None]
+
+
+def box_corners(box: np.ndarray) -> np.ndarray:
+    """Corners (..., 8, 3) of boxes with edges (..., 3) about the origin; :data:`EDGES` joins them."""
+    return (CORNERS - 0.5) * box[..., None, :]
+
+
+def _upright(position: np.ndarray, mass: np.ndarray) -> np.ndarray:
+    """Frames (F, N, 3) without translation and tumbling of the whole (Kabsch 1976)."""
+    frames = centred(position.astype(float), mass)
+    for f in range(1, len(frames)):
+        rotation, _ = Rotation.align_vectors(frames[f - 1], frames[f], weights=mass)
+        frames[f] = rotation.apply(frames[f])
+    return frames
+
+
+def _seen(frames: np.ndarray, periodic: bool) -> np.ndarray:
+    """Points (F, n, 3) from a view that turns once about a tilted axis over all F, or sways about it."""
+    tilt = Rotation.from_euler("x", TILT)
+    angle = 2 * np.pi * np.arange(len(frames)) / len(frames)
+    if periodic:
+        angle = VIEW + SWAY * np.sin(angle)
+    return np.stack([(tilt * Rotation.from_euler("y", a)).apply(points) for a, points in zip(angle, frames, strict=True)])
+
+
+class Panel(NamedTuple):
+    """One panel of an animation: ``position`` (F, n, 3), ``bond`` (n_bonds, 2), ``colour`` (n, 3), ``radius`` (n,), names of colours."""
+
+    title: str
+    position: np.ndarray
+    bond: np.ndarray
+    colour: np.ndarray
+    radius: np.ndarray
+    legend: Mapping[str, np.ndarray] = {}
+
+
+def panels(fine: xr.Dataset, mapping: CoarseGraining, position: np.ndarray) -> list[Panel]:
+    """Panels of the coarse-graining of ``fine`` at ``position`` (F, N, 3).
+
+    Particles by type, particles by bead and beads; of a mixture also particles and beads by component.
+
+    Raises:
+        MappingError: ``mapping`` is of another number of particles.
+    """
+    beads = mapping.positions(position)
+    colours, kinds, size = type_colours(fine), fine.particle_type.values, sizes(fine)
+    present = np.unique(kinds)
+    types = dict(zip(fine.type_name.values[present], colours[present], strict=True))
+    particle = (position, fine.bond.values)
+    bead = (beads, mapping.bond)
+    volume = bead_sizes(mapping, size)
+    by_bead = palette(np.arange(mapping.n_beads))
+    component = fine.component.values
+    if fine.sizes["species"] == 1:
+        return [
+            Panel("particles, by type", *particle, colours[kinds], size, types),
+            Panel("particles, by bead", *particle, by_bead[mapping.bead], size),
+            Panel(f"{mapping.n_beads} beads", *bead, by_bead, volume),
+        ]
+    by_component = np.array([to_rgb(colour) for colour in COMPONENT_COLOURS])
+    components = dict(zip(fine.component_name.values.tolist(), by_component, strict=False))
+    return [
+        Panel("(a) atoms, by element", *particle, colours[kinds], size, types),
+        Panel("(b) atoms, by component", *particle, by_component[component], size, components),
+        Panel("(c) atoms, by bead", *particle, by_bead[mapping.bead], size),
+        Panel("(d) beads", *bead, by_bead, volume),
+        Panel("(e) beads, by component", *bead, by_component[mapping.first(component)], volume, components),
+    ]
+
+
+def animation(fine: xr.Dataset, mapping: CoarseGraining, path: Path) -> Path:
+    """Write the coarse-graining of ``fine`` as a GIF, a picture per frame, 700 pixels wide on white; rows of three :func:`panels`.
+
+    A molecule stays centred, its own tumbling is taken out, and the view turns once around it. A periodic box is drawn with whole
+    molecules (:func:`in_box`) and a view that sways. The same input gives the same bytes.
+
+    Raises:
+        MappingError: ``mapping`` is of another number of particles.
+    """
+    periodic = "box" in fine
+    if periodic:
+        seen = _seen(np.concatenate([in_box(fine), box_corners(fine.box.values)], axis=1), periodic)
+        seen -= (seen.max(axis=(0, 1)) + seen.min(axis=(0, 1))) / 2  # the middle of what sticks out where it may
+        position, corners = seen[:, :-8], seen[:, -8:]
+    else:
+        position, corners = _seen(_upright(fine.position.values, fine.mass.values), periodic), None
+    shown = panels(fine, mapping, position)
+    extent = max(float(np.abs(panel.position[..., :2]).max()) + panel.radius.max() for panel in shown)
+    rows = -(-len(shown) // 3)
+    figure = Figure(figsize=(7, 2.75 * rows), dpi=100, facecolor="white")
+    figure.set_layout_engine("none")  # whatever the style says: the panels are placed by hand
+    canvas = FigureCanvasAgg(figure)
+    cells = [(k % 3 / 3, (rows - 1 - k // 3) / rows) for k in range(3 * rows)]
+    axes = [figure.add_axes((x, y + 0.09 / rows, 1 / 3, 0.8 / rows)) for x, y in cells[: len(shown)]]
+    for panel, (x, y) in zip(shown, cells, strict=False):
+        marks = [Line2D([], [], marker="o", ls="", ms=6, mfc=colour, mec=0.55 * colour) for colour in panel.legend.values()]
+        tight = {"frameon": False, "fontsize": 8, "handlelength": 1.4, "handletextpad": 0.1, "columnspacing": 0.7}
+        figure.legend(marks, list(panel.legend), loc="lower center", bbox_to_anchor=(x + 1 / 6, y - 0.01 / rows), ncols=7, **tight)
+    size = f"{mapping.level:g} {'atoms' if len(shown) == 5 else 'particles'} per bead"
+    if rows == 1:
+        clock = figure.text(0.5, 0.03, "", ha="center", fontsize=9)
+        figure.text(5 / 6, 0.03, size, ha="center", fontsize=9)
+    else:  # the last cell is free
+        clock = figure.text(5 / 6, 0.2, "", ha="center", fontsize=11)
+        figure.text(5 / 6, 0.26, f"{len(mapping.bead)} atoms\n{mapping.n_beads} beads\n{size}", ha="center", fontsize=10, linespacing=1.6)
+    unit = {"tau": r"\tau"}.get(fine.attrs["time_unit"], rf"\mathrm{{{fine.attrs['time_unit']}}}")
+    elapsed = fine.time.values - fine.time.values[0]
+    pictures: list[Image.Image] = []
+    for f in range(len(position)):
+        for axis, panel in zip(axes, shown, strict=True):
+            axis.clear()
+            frame_axis(axis, extent)
+            axis.set_title(panel.title, fontsize=10)
+            draw(axis, panel.position[f], panel.bond, panel.colour, panel.radius, LAYERS if periodic else 1)
+            if corners is not None:
+                draw_box(axis, corners[f])
+        clock.set_text(rf"$t = {elapsed[f]:g}\,{unit}$")
+        canvas.draw()
+        provenance.append(Image.fromarray(np.asarray(canvas.buffer_rgba())).convert("RGB"))
+    # One table of colours and no dithering: still pixels stay still, which is small and free of flicker. It has greys of its own, since
+    # greys that take the nearest of few colours look tinted.
+    sample = Image.fromarray(np.concatenate([np.asarray(picture) for picture in pictures[:: max(1, len(pictures) // 4)]]))
+    table = sample.quantize(COLOURS - GREYS, Image.Quantize.MAXCOVERAGE)
+    colours = np.reshape(table.getpalette() or [], (-1, 3))[: COLOURS - GREYS]
+    colours[np.ptp(colours, axis=1) < 16] = 255  # Pillow looks colours up in steps of 4: else white and greys may find a neighbour
+    greys = np.repeat(np.linspace(0, 255, GREYS).round().astype(int), 3)
+    table.putpalette([*colours.ravel().tolist(), *greys.tolist()])
+    indexed = [picture.quantize(palette=table, dither=Image.Dither.NONE) for picture in pictures]
+    with atomic(path) as temporary:
+        indexed[0].save(temporary, format="GIF", save_all=True, append_images=indexed[1:], duration=FRAME_TIME, loop=0, optimize=True)
+    return path
+
+
+def _points(position: np.ndarray) -> list[dict[str, float]]:
+    return [dict(zip("xyz", point, strict=True)) for point in np.round(position.astype(float), 2).tolist()]
+
+
+def view(fine: xr.Dataset, mapping: CoarseGraining, frame: int = 0, js: str = VENDORED_3DMOL) -> "HTML":
+    """One frame to turn by hand: particles in the colours of their beads, and the beads as glass spheres (py3Dmol, extra ``notebooks``).
+
+    A periodic frame has the edges of its box, as in :func:`animation`. ``js`` is where the browser finds 3Dmol.js; the default needs
+    no network in the book. The same input gives the same HTML.
+
+    Raises:
+        ImportError: py3Dmol is not installed.
+        MappingError: ``mapping`` is of another number of particles.
+    """
+    import py3Dmol  # an optional extra, so not at the top
+    from IPython.display import HTML
+
+    fine = fine.isel(frame=[frame])
+    position = in_box(fine) if "box" in fine else centred(fine.position.values, fine.mass.values)
+    size = sizes(fine)
+    scene = py3Dmol.view(width="100%", height=420, js=js)
+    for points, bond, bead, radius, stick, opacity in (
+        (position[0], fine.bond.values, mapping.bead, 0.7 * size, 0.12, 1.0),
+        (mapping.positions(position)[0], mapping.bond, np.arange(mapping.n_beads), bead_sizes(mapping, size), 0.25, 0.45),
+    ):
+        xyz = _points(points)
+        for centre, colour, r in zip(xyz, palette(bead), np.round(radius.astype(float), 2).tolist(), strict=True):
+            scene.addSphere({"center": centre, "radius": r, "color": to_hex(colour), "opacity": opacity})
+        for i, j in bond.tolist():
+            scene.addCylinder({"start": xyz[i], "end": xyz[j], "radius": stick, "color": "#888888", "opacity": opacity})
+    if "box" in fine:
+        xyz = _points(box_corners(fine.box.values[0]))
+        for i, j in EDGES.tolist():
+            scene.addCylinder({"start": xyz[i], "end": xyz[j], "radius": 0.06, "color": "#444444"})
+    scene.zoomTo()
+    html = scene.write_html()
+    # py3Dmol names its elements after the clock.
+    name = hashlib.sha256(html.replace(scene.uniqueid, "").encode()).hexdigest()[:12]
+    return HTML(html.replace(scene.uniqueid, name))

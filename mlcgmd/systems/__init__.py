@@ -1,1 +1,0 @@
-"""Molecular dynamics of the two model systems, from small frozen specs."""
