@@ -1,7 +1,9 @@
 """Electrolytes made elsewhere become valid trajectories, or say what is wrong with them."""
 
+import bz2
 import gzip
 import json
+import lzma
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -11,12 +13,16 @@ import pytest
 import xarray as xr
 from lammps_files import EDGE, unwrapped_positions, write_lammps
 
+from mlcgmd.analysis import transport
 from mlcgmd.data import mapping, trajectory
 from mlcgmd.data.lammps import from_lammps
+from mlcgmd.data.lammps_data import STYLES
+from mlcgmd.data.periodic import centres_of_mass
 from mlcgmd.data.trajectory import TrajectoryError
 from mlcgmd.md.electrolyte import ELEMENTS
 from mlcgmd.paths import SHIPPED
 
+CASES = Path(__file__).parent / "cases"
 SAMPLE = SHIPPED / "spe_lammps_sample" / "9-0-246295613-0"
 
 
@@ -238,3 +244,263 @@ def test_lammps_molecule_zero_and_no_bonds(files: tuple[Path, Path]) -> None:
     files[1].write_text(re.sub(r"Bonds\n\n(.*\n){2}", "", text).replace("2 bonds", "0 bonds"))
     run = from_lammps(*files, time_step=0.002)
     assert run.sizes["bond"] == 0 and run.molecule.values.tolist() == [0, 1, 2, 3, 4]
+
+
+def dump_of(truth: np.ndarray, columns: str, row: Callable[[np.ndarray, int], str], head: Callable[[int], str] = lambda frame: "") -> str:
+    """A dump of :func:`unwrapped_positions`, a frame every 1000 steps; ``row`` gives what stands behind id and type."""
+    text = ""
+    for frame, position in enumerate(truth):
+        rows = "".join(f"{i + 1} {[2, 1, 3, 5, 3][i]} {row(position, i)}\n" for i in range(5))
+        bounds = "ITEM: BOX BOUNDS pp pp pp\n" + f"0.0 {EDGE}\n" * 3
+        text += f"{head(frame)}ITEM: TIMESTEP\n{1000 * frame}\nITEM: NUMBER OF ATOMS\n5\n{bounds}ITEM: ATOMS id type {columns}\n{rows}"
+    return text
+
+
+def words(values: np.ndarray) -> str:
+    return " ".join(f"{v:.6g}" for v in values)
+
+
+@pytest.mark.parametrize(
+    ("columns", "row"),
+    [
+        ("xsu ysu zsu", lambda p, i: words(p[i] / EDGE)),
+        ("xs ys zs ix iy iz", lambda p, i: words(np.concatenate([p[i] / EDGE % 1, p[i] // EDGE]))),
+        ("x y z ix iy iz xu yu zu", lambda p, i: "1 1 1 0 0 0 " + words(p[i])),
+    ],
+)
+def test_scaled_and_best_columns(columns: str, row: Callable[[np.ndarray, int], str], files: tuple[Path, Path], truth: np.ndarray) -> None:
+    files[0].write_text(dump_of(truth, columns, row))
+    np.testing.assert_allclose(from_lammps(*files, time_step=0.002).position, truth, atol=1e-4)
+    with pytest.raises(TrajectoryError, match="leave unwrap=True out"):
+        from_lammps(*files, time_step=0.002, unwrap=True)
+
+
+def test_scaled_without_image_flags(files: tuple[Path, Path], truth: np.ndarray) -> None:
+    files[0].write_text(dump_of(truth, "xs ys zs", lambda p, i: words(p[i] / EDGE % 1)))
+    with pytest.raises(TrajectoryError, match="xs ys zs without ix iy iz are wrapped coordinates"):
+        from_lammps(*files, time_step=0.002)
+    run = from_lammps(*files, time_step=0.002, unwrap=True)
+    np.testing.assert_allclose(np.diff(run.position, axis=0), np.diff(truth, axis=0), atol=1e-4)
+
+
+def test_image_flags_that_are_all_zero_tell_nothing(files: tuple[Path, Path], truth: np.ndarray) -> None:
+    """Some programs write zeros behind wrapped coordinates: these are unwrapped on request, and else refused."""
+    files[0].write_text(dump_of(truth, "x y z ix iy iz", lambda p, i: words(p[i] % EDGE) + " 0 0 0"))
+    with pytest.raises(TrajectoryError, match="look wrapped"):
+        from_lammps(*files, time_step=0.002)
+    run = from_lammps(*files, time_step=0.002, unwrap=True)
+    np.testing.assert_allclose(np.diff(run.position, axis=0), np.diff(truth, axis=0), atol=1e-4)
+
+
+@pytest.mark.parametrize("bounds", ["xy xz yz pp pp pp\n0 10 0\n0 10 0\n0 10 0", "abc origin pp pp pp\n10 0 0 0\n0 10 0 0\n0 0 10 0"])
+def test_triclinic_without_tilt(bounds: str, files: tuple[Path, Path], truth: np.ndarray) -> None:
+    files[0].write_text(edited("BOX BOUNDS pp.*\n.*\n.*\n.*", f"BOX BOUNDS {bounds}", 0)(files[0].read_text()))
+    run = from_lammps(*files, time_step=0.002)
+    np.testing.assert_allclose(run.box, EDGE)
+    np.testing.assert_allclose(run.position, truth, atol=1e-4)
+
+
+LABELS = "Atom Type Labels\n\n1 c3\n2 hc\n3 os\n4 none\n5 Li+\n\n"
+
+
+def labelled(text: str) -> str:
+    """The data file as LAMMPS writes it with ``types labels``."""
+    names = {"1": "c3", "2": "hc", "3": "os", "4": "none", "5": "Li+"}
+    text = re.sub(r"^(\d \d) (\d) (0\.1 )", lambda m: f"{m[1]} {names[m[2]]} {m[3]}", text, flags=re.MULTILINE)
+    text = re.sub(r"^(\d) (\d+\.\d+)$", lambda m: f"{names[m[1]]} {m[2]}", text, flags=re.MULTILINE)
+    text = re.sub(r"^(\d) 1 (\d \d)$", r"\1 c3-hc \2", text, flags=re.MULTILINE)
+    return text.replace("Masses\n", f"{LABELS}Masses\n")
+
+
+def test_type_labels(files: tuple[Path, Path]) -> None:
+    """Numbers or labels in the sections and in the dump; elements come from the masses, and labels name what is no element."""
+    plain = from_lammps(*files, time_step=0.002)
+    files[1].write_text(labelled(files[1].read_text()))
+    assert "4 2 Li+ 0.1" in files[1].read_text() and "1 c3-hc 2 1" in files[1].read_text()
+    assert from_lammps(*files, time_step=0.002).identical(plain)
+    files[0].write_text(edited(r"^(4 2) 5", r"\1 Li+", 0)(files[0].read_text()))
+    assert from_lammps(*files, time_step=0.002).identical(plain)
+    files[1].write_text(edited("^hc 1.00797", "hc 14.027")(files[1].read_text()))
+    assert from_lammps(*files, time_step=0.002).type_name.values.tolist() == ["Li", "C", "O", "hc"]
+    assert from_lammps(*files, time_step=0.002, elements={"hc": "CH2"}).type_name.values.tolist() == ["Li", "C", "O", "CH2"]
+
+
+@pytest.mark.parametrize(
+    ("style", "columns"), [("molecular", "1 2 3"), ("bond", "1 2 3"), ("angle", "1 2 3"), ("charge", "1 3 4"), ("atomic", "1 3")]
+)
+@pytest.mark.parametrize("remark", ["", "as relaxed by my colleague"])
+def test_atom_styles(style: str, columns: str, remark: str, files: tuple[Path, Path]) -> None:
+    """All hold the same atoms, and molecules are told by bonds alone; a free remark leaves the style to the number of columns."""
+    full = from_lammps(*files, time_step=0.002)
+    kept = " ".join(f"\\{c}" for c in columns.split())
+    text = re.sub(r"^(\d) (\d) (\d) (0\.1) (.* 0 0 0)$", rf"{kept} \5", files[1].read_text(), flags=re.MULTILINE)
+    files[1].write_text(text.replace("Atoms # full", f"Atoms # {remark or style}"))
+    if remark and "mol" not in STYLES[style]:  # atoms of these styles have no bonds in LAMMPS, so that this cannot be one of them
+        with pytest.raises(TrajectoryError, match="section Masses has no type 0|section Atoms has rows like"):
+            from_lammps(*files, time_step=0.002)
+        return
+    run = from_lammps(*files, time_step=0.002)
+    assert run.drop_vars("charge", errors="ignore").identical(full.drop_vars("charge"))
+    assert ("charge" in run) == (style == "charge")
+
+
+def test_style_that_cannot_be_told(files: tuple[Path, Path]) -> None:
+    text = re.sub(r"^(\d) (\d) (\d) (0\.1) (.* 0 0 0)$", r"\1 \2 \3 \5", files[1].read_text(), flags=re.MULTILINE)
+    text = re.sub(r"Bonds\n\n(.*\n){2}", "", text).replace("2 bonds", "0 bonds").replace("Atoms # full", "Atoms")
+    files[1].write_text(text)
+    with pytest.raises(
+        TrajectoryError, match=r"the atom style is not named, and rows of 9 columns may be molecular or .*charge; write it behind"
+    ):
+        from_lammps(*files, time_step=0.002)
+
+
+@pytest.mark.parametrize(("ending", "pack"), [(".gz", gzip.compress), (".bz2", bz2.compress), (".xz", lzma.compress)])
+def test_packed_files(ending: str, pack: Callable[[bytes], bytes], files: tuple[Path, Path]) -> None:
+    plain = from_lammps(*files, time_step=0.002)
+    packed = [path.with_name(path.name + ending) for path in files]
+    for path, target in zip(files, packed, strict=True):
+        target.write_bytes(pack(path.read_bytes()))
+    assert from_lammps(*packed, time_step=0.002).drop_attrs().identical(plain.drop_attrs())
+    whole = packed[0].read_bytes()
+    for damaged in (whole[: len(whole) // 2], b"not packed", whole[:40] + bytes(40) + whole[80:]):
+        packed[0].write_bytes(damaged)
+        with pytest.raises(TrajectoryError, match=re.escape(f"{packed[0]} is truncated or damaged")):
+            from_lammps(*packed, time_step=0.002)
+
+
+def test_zstd_is_read_or_named(files: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch) -> None:
+    packed = files[0].with_name("a.dump.zst")
+    packed.write_bytes(b"\x28\xb5\x2f\xfd")
+
+    def missing(name: str) -> None:
+        raise ModuleNotFoundError(name)
+
+    monkeypatch.setattr("mlcgmd.data.lammps_data.importlib.import_module", missing)
+    with pytest.raises(TrajectoryError, match=r"a\.dump\.zst is packed by zstd.*unpack it with zstd -d"):
+        from_lammps(packed, files[1], time_step=0.002)
+
+
+def test_latin_1_title(files: tuple[Path, Path]) -> None:
+    plain = from_lammps(*files, time_step=0.002)
+    text = files[1].read_text().replace("LAMMPS data file", "Polyäthylenoxid, 25 Å")
+    files[1].write_bytes(text.encode("latin-1"))
+    assert from_lammps(*files, time_step=0.002).identical(plain)
+
+
+def timed(units: str, per_step: float) -> Callable[[int], str]:
+    return lambda frame: ("" if frame else f"ITEM: UNITS\n{units}\n") + f"ITEM: TIME\n{1000 * frame * per_step}\n"
+
+
+@pytest.mark.parametrize(("units", "per_step", "time_step"), [("real", 2.0, 0.002), ("metal", 0.002, 0.002), ("lj", 0.005, 0.005)])
+def test_time_of_the_dump(units: str, per_step: float, time_step: float, files: tuple[Path, Path], truth: np.ndarray) -> None:
+    """ITEM: TIME is in LAMMPS's units, fs in real: it gives the time step, or contradicts another one."""
+    files[0].write_text(dump_of(truth, "xu yu zu", lambda p, i: words(p[i]), timed(units, per_step)))
+    run = from_lammps(*files)
+    np.testing.assert_allclose(run.time, 1000 * time_step * np.arange(4))
+    assert run.attrs["time_unit"] == ("tau" if units == "lj" else "ps")
+    assert from_lammps(*files, time_step=time_step).time.identical(run.time)
+    with pytest.raises(
+        TrajectoryError, match=rf"ITEM: TIME grows by {time_step} .* per step, but time_step={1000 * time_step:g} .* was given"
+    ):
+        from_lammps(*files, time_step=1000 * time_step)
+    files[0].write_text(edited("^ITEM: TIME\n(?!0).*$", "ITEM: TIME\n7.5")(files[0].read_text()))
+    with pytest.raises(TrajectoryError, match="does not grow by the same time"):
+        from_lammps(*files)
+
+
+def test_time_step_is_asked_for(files: tuple[Path, Path]) -> None:
+    with pytest.raises(TrajectoryError, match=r"has no ITEM: TIME in two frames or more; give time_step=, the time of an MD step in ps"):
+        from_lammps(*files)
+
+
+def test_units_that_contradict_or_are_not_read(files: tuple[Path, Path], truth: np.ndarray) -> None:
+    def refused(message: str, **options: object) -> None:
+        with pytest.raises(TrajectoryError, match=message):
+            from_lammps(*files, **options)  # type: ignore[arg-type]
+
+    files[0].write_text(dump_of(truth, "xu yu zu", lambda p, i: words(p[i]), timed("real", 2.0)))
+    refused("units= was given as lj, but .*a.dump says ITEM: UNITS real", units="lj")
+    refused("units= was given as nm, which is not read; only real, metal, lj are", units="nm")
+    files[1].write_text(files[1].read_text().replace("in the title", "units = lj"))
+    refused("a.dump says ITEM: UNITS real, but .*a.data says in its title units = lj; do the files belong together")
+    files[0].write_text(files[0].read_text().replace("UNITS\nreal", "UNITS\nelectron"))
+    refused("a.dump says ITEM: UNITS electron, which is not read")
+
+
+def test_masses_of_one_need_units(files: tuple[Path, Path]) -> None:
+    """Mass 1 is also within 0.01 of hydrogen."""
+    files[1].write_text(edited(r"^(\d) \d+\.\d+$", r"\1 1.0", 5)(files[1].read_text()))
+    with pytest.raises(TrajectoryError, match="no file says what its units are, and all masses are 1; give units='lj'"):
+        from_lammps(*files, time_step=0.002)
+    assert from_lammps(*files, time_step=0.002, units="real").type_name.values.tolist() == ["H"]
+    run = from_lammps(*files, time_step=0.002, units="lj")
+    assert run.type_name.values.tolist() == ["1", "2", "3", "5"] and run.attrs["length_unit"] == "sigma"
+    assert "charge" not in run
+    assert from_lammps(*files, time_step=0.002, units="lj", elements={1: "A", 2: "B"}).type_name.values.tolist() == ["B", "3", "5", "A"]
+
+
+def test_network_through_the_box(files: tuple[Path, Path], truth: np.ndarray) -> None:
+    """Atoms 2 and 3 of the molecule on both faces, and a bond from 3 to 1 that closes through the box: the image flags cannot help."""
+    truth = np.array([[0.5, 1, 1], [3.5, 1, 1], [7.0, 1, 1], [5, 5, 5], [5, 8, 8]])[None] + np.zeros((4, 1, 1))
+    files[0].write_text(dump_of(truth, "x y z ix iy iz", lambda p, i: words(p[i]) + " 0 0 0"))
+    text = files[1].read_text().replace("2 1 2 3\n", "2 1 2 3\n3 1 3 1\n").replace("2 bonds", "3 bonds")
+    files[1].write_text(text)
+    for unwrap in (False, True):
+        with pytest.raises(TrajectoryError, match="bonded to its own periodic image: a network through the box"):
+            from_lammps(*files, time_step=0.002, unwrap=unwrap)
+
+
+def test_names_of_components_and_types(files: tuple[Path, Path]) -> None:
+    """A family of systems shares names: of formulas that are there, others may be in the rest of the family."""
+    run = from_lammps(*files, time_step=0.002, component_name={"HOX": "ion", "Li": "ion", "C24": "polymer"}, type_name={"C": "X", "F": "Y"})
+    assert run.component_name.values.tolist() == ["ion", "O"] and run.component.values.tolist() == [0, 0, 0, 0, 1]
+    np.testing.assert_allclose(run.charge, [0.2, 0.1])  # the mean over molecules
+    assert run.type_name.values.tolist() == ["H", "Li", "O", "X"]
+    with pytest.raises(TrajectoryError, match=r"component_name= names \['C24'\], but there are only \['CHO', 'Li', 'O'\]"):
+        from_lammps(*files, time_step=0.002, component_name={"C24": "polymer"})
+    with pytest.raises(TrajectoryError, match=r"elements= names \[7\], but the types are \[1, 2, 3, 5\]"):
+        from_lammps(*files, time_step=0.002, elements={7: "C"})
+
+
+def test_case_a_salt_that_is_not_litfsi() -> None:
+    """PF6 is an anion of its own; D straight from the dump (case of the review)."""
+    folder = CASES / "lammps-lipf6"
+    names = {"C8O4": "polymer", "F6P": "PF6"}
+    mix = from_lammps(folder / "mix.dump", folder / "mix.data", time_step=0.002, component_name=names)
+    assert mix.component_name.values.tolist() == ["polymer", "Li", "PF6"]
+    assert np.bincount(mix.component).tolist() == [24, 4, 28]
+    position, mass = transport.remove_drift(mix.position.values[None], mix.mass.values), mix.mass.values.astype(float)
+    centres = centres_of_mass(position[0], mix.molecule.values, mass)
+    kind = mix.component.values[np.unique(mix.molecule, return_index=True)[1]]
+    for name, expected in {"polymer": 0.9e-6, "Li": 2.7e-6, "PF6": 6.2e-6}.items():
+        of_it = centres[:, kind == mix.component_name.values.tolist().index(name)]
+        lag = np.arange(2, 9)  # 4 to 16 ps
+        msd = [((of_it[k:] - of_it[:-k]) ** 2).sum(axis=2).mean() for k in lag]
+        assert np.polyfit(2.0 * lag, msd, 1)[0] / 6 * transport.CM2_PER_S == pytest.approx(expected, rel=0.06)
+
+
+def test_case_ions_that_move_by_half_a_box_between_frames() -> None:
+    folder = CASES / "lammps-sparse-frames"
+    run = from_lammps(folder / "sparse.dump", folder / "sparse.data", time_step=0.001)
+    np.testing.assert_allclose(run.position[-1, 10], [-28.0470, -119.7822, -0.2492], atol=1e-4)
+    assert transport.endpoint_diffusion(run.position.values[:, 10:], 5900.0) == pytest.approx(3.344e-5, rel=1e-3)
+    with pytest.raises(TrajectoryError, match="its columns say where every atom is"):
+        from_lammps(folder / "sparse.dump", folder / "sparse.data", time_step=0.001, unwrap=True)
+
+
+def test_case_files_that_say_lj() -> None:
+    folder = CASES / "lammps-units-lj"
+    run = from_lammps(folder / "melt.dump", folder / "melt.data", time_step=0.005)
+    assert [run.attrs[f"{what}_unit"] for what in ("length", "time", "mass")] == ["sigma", "tau", "m"]
+    assert run.type_name.values.tolist() == ["1"] and trajectory.frame_interval(run) == pytest.approx(0.5)
+    with pytest.raises(TrajectoryError, match=r"ITEM: TIME grows by 0\.005 tau per step, but time_step=5e-06 tau was given"):
+        from_lammps(folder / "melt.dump", folder / "melt.data", time_step=5e-6)
+
+
+def test_case_one_bead_molecules() -> None:
+    folder = CASES / "one-bead-molecules"
+    run = from_lammps(folder / "wat.dump", folder / "wat.data", time_step=0.01)
+    assert run.component_name.values.tolist() == ["H2O"] and len(np.unique(run.molecule)) == 8
+    coarse = mapping.coarse_grain(run, 3).apply(run)
+    assert coarse.sizes["particle"] == 8 and coarse.sizes["bond"] == 0
+    np.testing.assert_allclose(coarse.mass, 18.015, atol=0.01)

@@ -137,4 +137,14 @@ def frame_times(
     numbered = not kinds <= KEEPS_TIME or not kinds
     if made_up or kinds & formats.TIMELESS or (numbered and np.array_equal(time, np.arange(len(time)))):
         refuse(f"{where} holds no times, its frames are only numbered; give frame_interval=, the time between frames in {unit}")
-    return time
+    return _without_rounding(np.asarray(time, np.float64))
+
+
+def _without_rounding(time: np.ndarray) -> np.ndarray:
+    """Times equally spaced but for the rounding of single precision, at the roundest interval that it allows; others as they are."""
+    rounding, last = float(np.spacing(np.float32(np.abs(time).max()))), len(time) - 1
+    interval = (time[-1] - time[0]) / last
+    candidates = (float(f"{interval:.{digits}g}") for digits in range(1, 9))
+    interval = next((c for c in candidates if abs(c - interval) * last <= rounding), interval)
+    exact = time[0] + interval * np.arange(last + 1)
+    return exact if np.abs(exact - time).max() <= 1.01 * rounding else time

@@ -48,12 +48,12 @@ def from_lammps(
         time_step: of the MD in ps (lj: tau), so that time is TIMESTEP x ``time_step``; None if the dump has ITEM: TIME
             (``dump_modify time yes``), which else must agree.
         system: a name, by default that of the dump's folder.
-        units: "real" (A, ps, amu, as LAMMPS's metal) or "lj"; by default what ITEM: UNITS or the title of the data file says,
-            or else "real".
+        units: LAMMPS's "real" or "metal" (both become A, ps, amu) or "lj"; by default what ITEM: UNITS or the title of the data file
+            says, or else "real".
         elements: LAMMPS type, or its label, -> name. Without it a type has the name of the element of its mass, or, in lj units and
             where no element has that mass, its label; in lj units without labels, its number.
         type_name: name of a type -> another one, so that a family of systems shares its types.
-        component_name: formula of a molecule -> name, so that a family of polymers shares one, as in
+        component_name: formula of a molecule (of the types' final names) -> name, so that a family of polymers shares one, as in
             ``{"C24": "polymer", "F6P": "PF6"}``.
         unwrap: make molecules whole and continuous by :func:`.periodic.unwrapped`, for dumps without image flags.
 
@@ -72,40 +72,39 @@ def from_lammps(
     frames = read_dump(dump, data, atoms, unwrap)
     if unwrap and frames.is_unwrapped:
         raise TrajectoryError(f"{dump}: its columns say where every atom is (image flags, or xu yu zu); leave unwrap=True out")
-    units, unit_of_time = _units(dump, data, units, frames.units, atoms.units)
+    project_units, unit_of_time = _units(dump, data, units, frames, atoms)
     dataset = assemble(
         frames.position,
         frames.box,
-        names=_names(data, atoms, elements or {}, units),
+        names=_names(data, atoms, elements or {}, project_units),
         mass=atoms.mass,
-        charge=atoms.charge if units == "real" else None,
+        charge=atoms.charge if project_units == "real" else None,
         bond=atoms.bond,
         unwrap=unwrap,
         is_unwrapped=frames.is_unwrapped,
         type_name=type_name,
         component_name=component_name,
-        time=frames.step * _time_step(dump, frames, time_step, unit_of_time, "ps" if units == "real" else "tau"),
+        time=frames.step * _time_step(dump, frames, time_step, unit_of_time, "ps" if project_units == "real" else "tau"),
         system=system or dump.resolve().parent.name,
-        units=units,
+        units=project_units,
         provenance={"reader": "LAMMPS", "source": [dump.name, data.name], "time_step": time_step},
     )
     dataset["raw_type"] = ("particle", atoms.type.astype(np.int32))
     return dataset
 
 
-def _units(dump: Path, data: Path, given: str | None, of_dump: str | None, of_data: str | None) -> tuple[str, float]:
+def _units(dump: Path, data: Path, given: str | None, frames: Frames, atoms: Atoms) -> tuple[str, float]:
     """The project's units and LAMMPS's unit of time in them; all that say something must agree."""
-    said = {where: name for where, name in {f"{dump} (ITEM: UNITS)": of_dump, f"{data} (its title)": of_data}.items() if name}
-    for where, name in said.items():
-        if name not in UNITS:
-            raise TrajectoryError(f"{where} says units {name}, which are not read; only {', '.join(UNITS)} are")
-    if given is not None and given not in ("real", "lj"):
-        raise TrajectoryError(f"{dump}: units {given!r} are not known; use 'real' or 'lj'")
-    found = {name: where for where, name in said.items()}
-    if len(found) > 1 or (given is not None and any(UNITS[name][0] != given for name in found)):
-        words = [f"{where} says units {name}" for name, where in found.items()] + ([f"units={given!r} was given"] if given else [])
-        raise TrajectoryError(f"{', but '.join(words)}; do the files belong together?")
-    return UNITS[next(iter(found), given or "real")]
+    sources = {"units= was given as": given, f"{dump} says ITEM: UNITS": frames.units, f"{data} says in its title units =": atoms.units}
+    said = {where: name for where, name in sources.items() if name}
+    unknown = [f"{where} {name}" for where, name in said.items() if name not in UNITS]
+    if unknown:
+        raise TrajectoryError(f"{unknown[0]}, which is not read; only {', '.join(UNITS)} are")
+    if len(set(said.values())) > 1:
+        raise TrajectoryError(f"{', but '.join(f'{where} {name}' for where, name in said.items())}; do the files belong together?")
+    if not said and (atoms.mass == 1).all():
+        raise TrajectoryError(f"{data}: no file says what its units are, and all masses are 1; give units='lj', or units='real'")
+    return UNITS[next(iter(said.values()), "real")]
 
 
 def _time_step(dump: Path, frames: Frames, given: float | None, unit: float, name: str) -> float:

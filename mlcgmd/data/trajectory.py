@@ -207,6 +207,9 @@ def _check_times(time: np.ndarray, refuse: Callable[[str], None]) -> None:
     allowed = max(TIME_TOLERANCE * interval, min(1.01 * rounding, interval / 4))  # a lost frame is off by half an interval or more
     if (step > 0).all() and np.abs(step - interval).max() <= allowed:
         return
+    if (step <= 0).any():
+        k = int(np.flatnonzero(step <= 0)[0])
+        refuse(f"time does not grow from frame {k} ({time[k]:g}) to {k + 1} ({time[k + 1]:g}); is it there twice? Or give frame_interval=")
     k = int(step.argmax())
     what = f"frames are not equally spaced in time (intervals {step.min():g} to {step.max():g}, the latter after frame {k})"
     if rounding > interval / 4:
