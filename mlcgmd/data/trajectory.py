@@ -231,7 +231,7 @@ def _check_unwrapped(trajectory: xr.Dataset, refuse: Callable[[str], None]) -> N
         part = position[start : start + chunk]
         vectors = part[:, bond[:, 0]] - part[:, bond[:, 1]]
         if box is None:
-            broken = np.linalg.norm(vectors, axis=2) > longest
+            broken = np.einsum("fbx,fbx->fb", vectors, vectors) > longest**2
         else:
             broken = (np.abs(vectors) > 0.5 * box[start : start + chunk, None]).any(axis=2)
         if not broken.any():
