@@ -8,7 +8,7 @@ from toys import toy_systems
 
 from mlcgmd.analysis import evaluation
 from mlcgmd.model import training
-from mlcgmd.model.refiner import Gaussian, Langevin, Multistep
+from mlcgmd.model.samplers import Gaussian, Langevin, Multistep
 from mlcgmd.paper import ablation
 
 

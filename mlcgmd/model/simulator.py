@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
-from torch_geometric.utils import scatter
+from torch_geometric.nn.aggr import MeanAggregation
 
 from .graph import Batch, Edges, Topology, across
 from .incidence import incidence
@@ -89,6 +89,7 @@ class Embedding(nn.Module):
         self.particle = nn.Embedding(len(config.type_name), width)
         self.bond = nn.Parameter(torch.zeros(width))
         self.layers = nn.ModuleList(Interaction(width) for _ in range(config.embedding_layers))
+        self.pool = MeanAggregation()
         self.out = MLP(width + 1, width, width)
         self.bead_mass = config.bead_mass
 
@@ -99,7 +100,7 @@ class Embedding(nn.Module):
         bonds = incidence(fine.particle_bond, len(h))
         for layer in self.layers:
             h, e = layer(h, e, bonds)
-        pooled = scatter(h, fine.bead, dim_size=len(fine.bead_mass), reduce="mean")
+        pooled = self.pool(h, fine.bead, dim_size=len(fine.bead_mass))
         return self.out(torch.cat([pooled, fine.bead_mass[:, None] / self.bead_mass], dim=1))
 
 

@@ -22,6 +22,7 @@ import yaml
 from torch import Tensor
 
 from ..paper import datasets
+from .domain import Domain
 from .model import Model
 from .simulator import SimulatorConfig
 from .system import CoarseSystem, prepare
@@ -208,6 +209,7 @@ def build_model(training: Windows, config: TrainConfig) -> Model:
             bead_rg2=float(torch.cat([s.bead_rg2.mean(dim=0) for s in training.systems]).mean()) or 1.0,
         ),
         config.refiner_layers,
+        Domain.of(training.systems),
     )
 
 
@@ -220,14 +222,15 @@ def train(
     ``folder`` gets ``last.ckpt`` (to resume) and ``curves.jsonl``.
 
     Raises:
-        ValueError: systems of different levels or types, or ``folder`` holds a run of another config.
+        ValueError: systems of different levels or types, or ``folder`` holds a run of another config or of other data.
     """
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     label = folder / "config.json"
-    text = json.dumps(dataclasses.asdict(config) | {"systems": [s.name for s in systems]}, sort_keys=True)
+    data = {name: {s.name: s.digest for s in members} for name, members in (("systems", systems), ("validation", validation))}
+    text = json.dumps(dataclasses.asdict(config) | data, sort_keys=True)
     if label.exists() and label.read_text() != text:
-        raise ValueError(f"{folder} holds a run of another config; give another folder or remove it")
+        raise ValueError(f"{folder} holds a run of another config or of other data; give another folder or remove it")
     if FIRST_RANK:
         label.write_text(text)
     windows = Windows(in_common_terms(systems), config.time_step, config.history)
