@@ -80,7 +80,7 @@ class Training(lightning.LightningModule):
         self.last_row = 0
 
     def _average(self, average: Tensor, weight: Tensor, n: int | Tensor) -> Tensor:
-        # Young averages forget faster, so that a short training is not dominated by its first weights.
+        # EMA warm-up: decay min(ema, (1 + n) / (10 + n)).
         return torch.lerp(weight, average, min(self.config.ema, (1 + float(n)) / (10 + float(n))))
 
     @property
