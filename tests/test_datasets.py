@@ -17,8 +17,7 @@ import pytest
 
 from mlcgmd import paths
 from mlcgmd.data import trajectory
-from mlcgmd.data.published import fetch
-from mlcgmd.data.readers import from_polymer_folder
+from mlcgmd.data.published import fetch, from_polymer_folder
 from mlcgmd.data.trajectory import TrajectoryError
 from mlcgmd.md.electrolyte import ELEMENTS, ElectrolyteSpec
 from mlcgmd.paper import datasets
