@@ -209,7 +209,8 @@ def test_two_processes_train_one_model(tmp_path):
         "--standalone",
         "--nproc_per_node=2",
         "-m",
-        "mlcgmd.model.training",
+        "mlcgmd",
+        "train",
         "run.yaml",
     ]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=120)
