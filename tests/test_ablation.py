@@ -8,7 +8,7 @@ from toys import toy_systems
 
 from mlcgmd.analysis import evaluation
 from mlcgmd.model import training
-from mlcgmd.model.refiner import Gaussian, Langevin, Multistep
+from mlcgmd.model.samplers import Gaussian, Langevin, Multistep
 from mlcgmd.paper import ablation
 
 
@@ -39,14 +39,14 @@ def test_other_code_or_data_start_anew_and_an_error_names_its_experiment(scratch
     settings = [ablation.Setting(6, SMALL, Gaussian())]
     ablation.run("toy", settings, length=200, replicas=2, progress=False)
     monkeypatch.setattr(ablation, "_made_of", lambda dataset: "other")
-    monkeypatch.setattr(ablation.train, "train", lambda *_, **__: pytest.fail("trained anew"))
+    monkeypatch.setattr(ablation.training, "train", lambda *_, **__: pytest.fail("trained anew"))
     with pytest.raises(pytest.fail.Exception):
         ablation.run("toy", settings, length=200, replicas=2, progress=False)
 
     def breaks(*_: object, **__: object) -> None:
         raise RuntimeError("no memory")
 
-    monkeypatch.setattr(ablation.train, "train", breaks)
+    monkeypatch.setattr(ablation.training, "train", breaks)
     with pytest.raises(RuntimeError, match="no memory") as caught:
         ablation.run("toy", settings, length=200, replicas=2, progress=False)
     assert "in the experiment on toy with Setting(level=6" in caught.value.__notes__[0]

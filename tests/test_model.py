@@ -8,7 +8,7 @@ import torch
 from scipy.spatial.transform import Rotation
 from toys import toy_systems
 
-from mlcgmd.model import refiner as refine
+from mlcgmd.model import samplers
 from mlcgmd.model.graph import batch
 from mlcgmd.model.incidence import incidence
 from mlcgmd.model.networks import Directions, Interaction, radial, unit
@@ -173,10 +173,10 @@ def gaussian_denoiser(eigenvalues, basis):
     ("sampler", "tolerance"),
     [
         # The default starts at a noise of 4, which leaves modes of variance 4 with 15 % too little; more levels from higher up do not.
-        (refine.Multistep(), 0.17),
-        (refine.Multistep(evaluations=12, sigma_max=10.0), 0.06),
-        (refine.Multistep(evaluations=12, sigma_max=4.0, stochasticity=1.0), 0.09),
-        (refine.Langevin(), 0.15),
+        (samplers.Multistep(), 0.17),
+        (samplers.Multistep(evaluations=12, sigma_max=10.0), 0.06),
+        (samplers.Multistep(evaluations=12, sigma_max=4.0, stochasticity=1.0), 0.09),
+        (samplers.Langevin(), 0.15),
     ],
 )
 def test_samplers_reproduce_a_gaussian_whose_score_is_known(sampler, tolerance):
@@ -211,23 +211,23 @@ def test_preconditioned_denoiser_is_optimal_for_a_unit_gaussian_when_the_network
 
 
 def test_same_seed_same_sample():
-    sampler = refine.Multistep(stochasticity=0.5)
+    sampler = samplers.Multistep(stochasticity=0.5)
     draw = [sampler(lambda u, s: u / (1 + s * s), (5, 3), torch.Generator().manual_seed(s), torch.device("cpu")) for s in (1, 1, 2)]
     assert torch.equal(draw[0], draw[1]) and not torch.equal(draw[0], draw[2])
 
 
 def test_samplers_by_name():
-    assert refine.make_sampler("multistep", 3, stochasticity=1.0) == refine.Multistep(evaluations=3, stochasticity=1.0)
-    assert refine.make_sampler("langevin", 200, step=0.01) == refine.Langevin(step=0.01)
-    assert refine.make_sampler("gaussian", 0) == refine.Gaussian()
+    assert samplers.make_sampler("multistep", 3, stochasticity=1.0) == samplers.Multistep(evaluations=3, stochasticity=1.0)
+    assert samplers.make_sampler("langevin", 200, step=0.01) == samplers.Langevin(step=0.01)
+    assert samplers.make_sampler("gaussian", 0) == samplers.Gaussian()
     with pytest.raises(ValueError, match="there is no sampler 'euler'; use multistep, langevin, gaussian"):
-        refine.make_sampler("euler")
+        samplers.make_sampler("euler")
     with pytest.raises(ValueError, match="multistep has no option sigma; it has sigma_max, sigma_min, rho, stochasticity"):
-        refine.make_sampler("multistep", 3, sigma=1.0)
+        samplers.make_sampler("multistep", 3, sigma=1.0)
     with pytest.raises(ValueError, match="gaussian has no option step; it has none"):
-        refine.make_sampler("gaussian", None, step=1.0)
+        samplers.make_sampler("gaussian", None, step=1.0)
     with pytest.raises(ValueError, match="langevin makes 200 evaluations per step, not 100"):
-        refine.make_sampler("langevin", 100)
+        samplers.make_sampler("langevin", 100)
 
 
 def test_beads_that_nearly_coincide_can_be_parted():

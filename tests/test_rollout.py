@@ -5,14 +5,15 @@ import pytest
 import torch
 from toys import toy_boxes, toy_systems, toy_trajectory
 
+from mlcgmd.data import simulation, trajectory
 from mlcgmd.data.trajectory import TrajectoryError
 from mlcgmd.model import rollout
-from mlcgmd.model.refiner import Gaussian, Multistep
-from mlcgmd.model.system import prepare
+from mlcgmd.model.samplers import Gaussian, Multistep
+from mlcgmd.model.system import MismatchError, prepare
 from mlcgmd.model.training import TrainConfig, build_model
 from mlcgmd.model.windows import Windows
 
-ARGUMENTS = {"time_step": 10.0, "steps": 25, "replicas": 2, "sampler": Multistep(evaluations=3), "seed": 0, "progress": False}
+ARGUMENTS = {"steps": 25, "replicas": 2, "sampler": Multistep(evaluations=3), "seed": 0, "progress": False}
 
 
 @pytest.fixture(autouse=True)
@@ -43,7 +44,7 @@ def test_shapes_start_and_time(model, systems, tmp_path):
 
 def test_keeps_one_frame_in_so_many(model, systems, tmp_path):
     every = rollout.simulate(model, systems, tmp_path / "every.nc", **ARGUMENTS)[0]
-    some = rollout.simulate(model, systems, tmp_path / "some.nc", **ARGUMENTS | {"keep": 4})[0]
+    some = rollout.simulate(model, systems, tmp_path / "some.nc", **ARGUMENTS | {"save_every": 4})[0]
     assert some.time.values.tolist() == [0, 40, 80, 120, 160, 200, 240]
     np.testing.assert_array_equal(some.position.values, every.position.values[:, ::4])
 
@@ -118,7 +119,7 @@ def test_a_replica_that_explodes_is_stopped_alone(model, systems, tmp_path, monk
 
     monkeypatch.setattr(rollout.Stepper, "__call__", explodes)
     # The untrained model is a random walk: the guard is set so wide that only what is injected counts.
-    result = rollout.simulate(model, systems, tmp_path / "run.nc", **ARGUMENTS | {"guard": rollout.Guard(bond=100.0)})
+    result = rollout.simulate(model, systems, tmp_path / "run.nc", **ARGUMENTS | {"max_stretch": 100.0})
     first, last = result[0], result[-1]
     assert first.failure.values.tolist() == ["non-finite positions at time 70", ""]
     assert np.isfinite(first.position.values[0, :7]).all() and np.isnan(first.position.values[0, 7:]).all()
@@ -127,15 +128,10 @@ def test_a_replica_that_explodes_is_stopped_alone(model, systems, tmp_path, monk
     assert (result[1].failure == "").all()
 
 
-@pytest.mark.parametrize(("change", "message"), [({"level": 4.0}, "particles per bead"), ({"type_name": ("X",)}, "particle types")])
+@pytest.mark.parametrize(("change", "message"), [({"level": 4.0}, "particles per bead"), ({"type_name": ("X",) * 4}, "particle types")])
 def test_refuses_systems_the_model_was_not_made_for(model, systems, tmp_path, change, message):
-    with pytest.raises(rollout.MismatchError, match=message):
+    with pytest.raises(MismatchError, match=message):
         rollout.simulate(model, [replace(systems[0], **change)], tmp_path / "run.nc", **ARGUMENTS)
-
-
-def test_refuses_another_time_step(model, systems, tmp_path):
-    with pytest.raises(rollout.MismatchError, match="steps of 10, not 20"):
-        rollout.simulate(model, systems, tmp_path / "run.nc", **ARGUMENTS | {"time_step": 20.0})
 
 
 def test_refuses_a_path_of_another_run(model, systems, tmp_path):
@@ -144,11 +140,39 @@ def test_refuses_a_path_of_another_run(model, systems, tmp_path):
         rollout.simulate(model, systems, tmp_path / "run.nc", **ARGUMENTS | {"sampler": Gaussian()})
 
 
+def test_refuses_a_path_of_other_data_of_the_same_name(model, systems, tmp_path):
+    rollout.simulate(model, systems, tmp_path / "run.nc", **ARGUMENTS)
+    other = prepare(toy_trajectory(seed=7).assign_attrs(system=systems[0].name), level=6)
+    with pytest.raises(ValueError, match="other data"):
+        rollout.simulate(model, [other, *systems[1:]], tmp_path / "run.nc", **ARGUMENTS)
+
+
+def test_a_simulation_is_a_trajectory_and_can_be_started_from(model, systems, tmp_path):
+    run = rollout.simulate(model, systems, **ARGUMENTS)[0]
+    one = run.isel(replica=0)
+    assert trajectory.validate(one).sizes["frame"] == 25 and trajectory.frame_interval(one) == 10
+    np.testing.assert_array_equal(one.molecule, systems[0].coarse.molecule)
+    assert run.attrs["length_unit"] == "sigma" and run.attrs["level"] == 6
+    # In memory and through a file it is the same, up to the resolution of the file.
+    kept = rollout.simulate(model, systems, tmp_path / "run.nc", **ARGUMENTS)[0]
+    np.testing.assert_array_equal(run.position, kept.position)
+    np.testing.assert_allclose(simulation.load(tmp_path / "run.nc")[0].position, kept.position, atol=0.0051)
+
+
+def test_a_simulation_with_what_is_missing_or_not_finite_is_refused(model, systems):
+    run = rollout.simulate(model, systems, **ARGUMENTS)[0]
+    broken = run.copy(deep=True)
+    broken["position"][1, 3, 0, 0] = np.nan
+    for bad, message in ((run.drop_vars("failure"), "failure"), (run.isel(replica=0), "replica"), (broken, "replica 1 .* no failure")):
+        with pytest.raises(TrajectoryError, match=message):
+            simulation.validate(bad)
+
+
 def test_truncated_run_is_refused(model, systems, tmp_path):
     rollout.simulate(model, systems, tmp_path / "run.nc", **ARGUMENTS)
     (tmp_path / "run.nc").write_bytes((tmp_path / "run.nc").read_bytes()[:500])
     with pytest.raises(ValueError, match="truncated"):
-        rollout.load(tmp_path / "run.nc")
+        simulation.load(tmp_path / "run.nc")
 
 
 def test_silent_network_diffuses_as_its_gaussian_says(systems, tmp_path):
@@ -187,14 +211,12 @@ def boxes():
 
 def test_boxes_keep_their_centre_of_mass_and_tell_what_they_are(boxes, tmp_path):
     systems, model = boxes
-    runs = rollout.simulate(
-        model, systems, tmp_path / "run.nc", time_step=4, steps=5, replicas=2, sampler=Multistep(2), seed=0, progress=False
-    )
+    runs = rollout.simulate(model, systems, tmp_path / "run.nc", steps=5, replicas=2, sampler=Multistep(2), seed=0, progress=False)
     for s, run in zip(systems, runs, strict=True):
         centre = np.average(run.position.values, axis=2, weights=s.mass)
         np.testing.assert_allclose(centre, centre[:, :1].repeat(5, axis=1), atol=0.02)
         assert np.ptp(run.position.values, axis=1).max() > 0.1, "beads must move"
-        np.testing.assert_allclose(run.box, s.box)
+        np.testing.assert_allclose(run.box, s.box.expand(5, 3))
         np.testing.assert_array_equal(run.component, s.component)
 
 
@@ -205,9 +227,7 @@ def test_a_rollout_does_not_depend_on_which_box_a_molecule_is_in(boxes, tmp_path
     shift[np.flatnonzero(s.component == 2)[0]] = s.box * torch.tensor([2.0, -1.0, 0.0])
     moved = replace(s, position=s.position + shift)
     a, b = (
-        rollout.simulate(model, [system], tmp_path / name, time_step=4, steps=4, replicas=1, sampler=Multistep(2), seed=0, progress=False)[
-            0
-        ]
+        rollout.simulate(model, [system], tmp_path / name, steps=4, replicas=1, sampler=Multistep(2), seed=0, progress=False)[0]
         for system, name in ((s, "a.nc"), (moved, "b.nc"))
     )
     np.testing.assert_allclose(b.position.values[0] - shift.numpy(), a.position.values[0], atol=0.03)

@@ -8,7 +8,7 @@ from toys import toy_systems
 from mlcgmd.md.chain import TYPE_NAME
 from mlcgmd.model import training
 from mlcgmd.model.model import Model
-from mlcgmd.model.refiner import Gaussian, Multistep
+from mlcgmd.model.samplers import Gaussian, Multistep
 from mlcgmd.paper import speed
 
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 import torch
 
 from mlcgmd.model import training
-from mlcgmd.model.refiner import Gaussian, Langevin, Multistep, Sampler
+from mlcgmd.model.samplers import Gaussian, Langevin, Multistep, Sampler
 from mlcgmd.paper import ablation, datasets
 from mlcgmd.paths import DATA, atomic
 

@@ -306,9 +306,7 @@ def load(path: Path | str) -> xr.Dataset:
     """
     path = Path(path)
     if not path.exists():
-        raise FileNotFoundError(
-            f"{path} is not there; `python -m mlcgmd.paper.datasets list` shows which data sets exist and how to build them"
-        )
+        raise FileNotFoundError(f"{path} is not there; `mlcgmd datasets list` shows which data sets exist and how to build them")
     try:
         with xr.open_dataset(path, engine="h5netcdf") as dataset:
             dataset = dataset.load()

@@ -1,4 +1,4 @@
-"""A simulator and its refiner as one model, and the file that keeps it."""
+"""A simulator and its refiner as one model, with the range that it was trained on, and the file that keeps it."""
 
 import dataclasses
 import json
@@ -10,10 +10,11 @@ from safetensors.torch import load_file, save_file
 from torch import nn
 
 from ..paths import atomic
+from .domain import Domain, Frames
 from .refiner import Refiner
 from .simulator import Simulator, SimulatorConfig
 
-VERSION = 1
+VERSION = 2
 """Of the format."""
 
 
@@ -22,12 +23,18 @@ class CheckpointError(ValueError):
 
 
 class Model(nn.Module):
-    """A simulator and its refiner."""
+    """A simulator and its refiner.
 
-    def __init__(self, config: SimulatorConfig, refiner_layers: int) -> None:
+    Attributes:
+        config: what the simulator is, with its time step and the particle types and components that it knows.
+        domain: the range of systems that it was trained on.
+    """
+
+    def __init__(self, config: SimulatorConfig, refiner_layers: int, domain: Domain) -> None:
         super().__init__()
         self.config = config
         self.refiner_layers = refiner_layers
+        self.domain = domain
         self.simulator = Simulator(config)
         self.refiner = Refiner(config, refiner_layers)
 
@@ -43,6 +50,7 @@ class Model(nn.Module):
             "version": VERSION,
             "simulator": dataclasses.asdict(self.config),
             "refiner_layers": self.refiner_layers,
+            "domain": dataclasses.asdict(self.domain),
             "training": training or {},
         }
         with atomic(path) as temporary:
@@ -63,7 +71,14 @@ class Model(nn.Module):
         config |= {key: tuple(config[key]) for key in ("type_name", "component_name")}
         if config.get("core"):
             config["core"] = tuple(map(tuple, config["core"]))
-        model = cls(SimulatorConfig(**config), header["refiner_layers"]).to(device)
+        known = header["domain"]
+        domain = Domain(
+            beads={name: (low, high) for name, (low, high) in known["beads"].items()},
+            bond_type=tuple((a, b) for a, b in known["bond_type"]),
+            density=known["density"] and tuple(known["density"]),
+            frames=Frames(tuple(known["frames"]["median"]), tuple(known["frames"]["width"]), known["frames"]["threshold"]),
+        )
+        model = cls(SimulatorConfig(**config), header["refiner_layers"], domain).to(device)
         try:
             model.load_state_dict(load_file(path, device=device))
         except RuntimeError as error:

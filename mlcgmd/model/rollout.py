@@ -6,63 +6,59 @@ not know of each other; into which ones depends on the systems only, so the numb
 """
 
 import dataclasses
+import functools
 import hashlib
 import json
 import shutil
+import tempfile
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import h5py
 import numpy as np
 import torch
 import xarray as xr
 from jaxtyping import Float
 from torch import Tensor
-from torch_geometric.utils import scatter
+from torch_geometric.nn.aggr import SumAggregation
 from tqdm import tqdm
 
 from .. import parallel
+from ..data import simulation
 from ..data.trajectory import TrajectoryError
 from ..parallel import processor_time
 from ..paths import atomic
 from .graph import Batch, batch
 from .model import Model
-from .neighbours import part
-from .refiner import Sampler
+from .neighbours import push_apart
+from .samplers import DEFAULT, Sampler
 from .system import CoarseSystem, MismatchError
 
 BLOCK = 100
 """ML steps between writes: what a kill can cost."""
+SMALL = 1_000_000
+"""Beads times evaluations of a run that is so short that it stays in this process."""
 PART = 800
-"""Beads of all replicas of a part of a run: enough for efficient matrix products, few enough to be near a core's cache (notebook 10)."""
+"""Target batch size per worker, in beads: large enough for efficient matrix products, small enough for the cache (notebook 10)."""
 
 
-@dataclass(frozen=True)
-class Guard:
-    """When a replica is stopped: positions that are not finite, or a CG bond longer than ``bond`` times the longest in MD."""
-
-    bond: float = 4.0
-
-
-def check(model: Model, systems: Sequence[CoarseSystem], time_step: float) -> None:
-    """Raise unless the model was trained for these systems and this step.
+def fitted(model: Model, systems: Sequence[CoarseSystem]) -> list[CoarseSystem]:
+    """The systems in terms of the model's particle types and components.
 
     Raises:
-        MismatchError: another time step, level or particle types.
+        MismatchError: the model was trained at another level, with or without a box, or does not know a type or component.
     """
     c = model.config
-    if abs(time_step - c.time_step) > 1e-6 * c.time_step:
-        raise MismatchError(f"the model makes steps of {c.time_step:g}, not {time_step:g}; train one for that step (notebook 03)")
     for s in systems:
         if s.level != c.level:
             raise MismatchError(
                 f"{s.name} has {s.level:g} particles per bead, the model was trained with {c.level:g}; coarse-grain at that level"
             )
         if (s.box is None) != (c.core is None):
-            here, there = ("without", "with") if s.box is None else ("in", "without")
-            raise MismatchError(f"{s.name} is {here} a periodic box, the model was trained {there} one")
+            here, there = ("in no", "in") if s.box is None else ("in a", "in no")
+            raise MismatchError(f"{s.name} is {here} periodic box, the model was trained {there} one")
+    return [s.in_terms_of(c.type_name, c.component_name) for s in systems]
 
 
 def start_history(system: CoarseSystem, time_step: float, history: int) -> Float[Tensor, "K B 3"]:
@@ -111,7 +107,7 @@ class Stepper:
             u = self.model.refiner(self.graph, history[-1], prediction, u, torch.full_like(prediction.std, sigma))
             if self.core is None:
                 return u
-            return (part(self.graph, prediction.mean + prediction.std * u, self.core) - prediction.mean) / prediction.std
+            return (push_apart(self.graph, prediction.mean + prediction.std * u, self.core) - prediction.mean) / prediction.std
 
         u = self.sampler(denoise, (history.shape[1], 3), generator, history.device)
         moved = prediction.mean + prediction.std * u
@@ -123,61 +119,118 @@ class Stepper:
 
 def centre(x: Float[Tensor, "n 3"], mass: Float[Tensor, "n 1"], graph: Batch) -> Float[Tensor, "G 3"]:
     """Mass-weighted mean of each copy."""
-    total = scatter(torch.cat([mass * x, mass], dim=1), graph.node_graph, dim_size=graph.n_graphs)
+    total = SumAggregation()(torch.cat([mass * x, mass], dim=1), graph.node_graph, dim_size=graph.n_graphs)
     return total[:, :3] / total[:, 3:]
 
 
 def simulate(
     model: Model,
-    systems: Sequence[CoarseSystem],
-    path: Path | str,
+    systems: Sequence[CoarseSystem] | CoarseSystem,
+    path: Path | str | None = None,
     *,
-    time_step: float,
     steps: int,
-    replicas: int,
-    sampler: Sampler,
-    seed: int,
-    keep: int = 1,
-    guard: Guard = Guard(),
+    replicas: int = 1,
+    sampler: Sampler = DEFAULT,
+    seed: int = 0,
+    save_every: int = 1,
+    max_stretch: float = 4.0,
+    extrapolate: bool = False,
     progress: bool = True,
     device: str = "cpu",
 ) -> list[xr.Dataset]:
-    """Simulate ``replicas`` of each system for ``steps`` ML steps from the history of its first frames.
+    """Simulate replicas of each system, from the history of its first frames.
 
-    The start and each step but the last are the frames, of which one in ``keep`` is kept. Blocks of them wait in
-    ``path + ".partial/"``, from where an interrupted run resumes; a complete run is one NetCDF file
-    with a group per system, which a second call with the same arguments just reads (see :func:`load`).
-    On a CPU parts of :data:`PART` beads run at the same time, one per core (so a script that calls this needs Python's
-    ``if __name__ == "__main__":``); a GPU has all beads at once.
+    The start and each ML step but the last are the frames. Blocks of them wait in ``path + ".partial/"``, from where an interrupted run
+    resumes; a complete run is one file (:mod:`.data.simulation`), which a second call with the same arguments just reads.
+    On a CPU parts of :data:`PART` beads run at the same time, one per core: a script that simulates more than :data:`SMALL` needs
+    Python's ``if __name__ == "__main__":``. A GPU has all beads at once.
     A replica that fails stops there: its later frames are NaN, what was good is kept.
 
+    Args:
+        model: a trained model; it knows its time step.
+        systems: one or several, coarse-grained at the model's level, of its particle types and components.
+        path: of the file; None keeps the run in memory only.
+        steps: ML steps of ``model.config.time_step``.
+        replicas: independent runs of each system.
+        sampler: how the residual of each step is drawn.
+        seed: of all random numbers.
+        save_every: ML steps between frames.
+        max_stretch: a replica with a CG bond longer than this multiple of the longest in the start's trajectory has failed.
+        extrapolate: simulate also systems outside of the range that the model was trained on.
+        progress: show progress bars.
+        device: ``cpu`` or ``cuda``.
+
+    Returns:
+        A simulation per system: the data type of :mod:`.data.simulation`.
+
     Raises:
-        MismatchError: the model was made for another step, level or types.
-        ValueError: ``path`` or its leftovers belong to a run with other arguments.
+        MismatchError: the model was made for another level, types or components.
+        OutOfRangeError: a system is outside of what the model was trained on; the message names the quantity and both numbers.
+        ValueError: ``path`` or its leftovers belong to a run with other arguments or of other data.
     """
-    check(model, systems, time_step)
-    systems = [s.in_terms_of(model.config.type_name, model.config.component_name) for s in systems]
-    path = Path(path)
+    systems = fitted(model, [systems] if isinstance(systems, CoarseSystem) else systems)
+    if not extrapolate:
+        model.domain.check(systems)
     label = json.dumps(
         {
-            "systems": [s.name for s in systems],
-            "time_step": time_step,
+            "systems": {s.name: s.digest for s in systems},
+            "time_step": model.config.time_step,
             "steps": steps,
             "replicas": replicas,
-            "sampler": {"name": type(sampler).__name__, **dataclasses.asdict(sampler)},
+            "sampler": {"name": sampler.name, **dataclasses.asdict(sampler)},
             "seed": seed,
-            "keep": keep,
-            "guard": dataclasses.asdict(guard),
+            "save_every": save_every,
+            "max_stretch": max_stretch,
             "weights": hashlib.sha256(b"".join(p.detach().cpu().numpy().tobytes() for p in model.parameters())).hexdigest()[:16],
         },
         sort_keys=True,
     )
+    go = functools.partial(
+        _simulate,
+        model,
+        systems,
+        steps=steps,
+        replicas=replicas,
+        sampler=sampler,
+        seed=seed,
+        save_every=save_every,
+        max_stretch=max_stretch,
+        label=label,
+        progress=progress,
+        device=device,
+    )
+    if path is None:
+        with tempfile.TemporaryDirectory() as folder:
+            return go(Path(folder) / "run")
+    path = Path(path)
     if path.exists():
-        result = load(path)
+        result = simulation.load(path)
         if result[0].attrs["run"] != label:
-            raise ValueError(f"{path} holds a run with other arguments; give another path or remove it")
+            raise ValueError(f"{path} holds a run with other arguments or of other data; give another path or remove it")
         return result
     work = path.with_name(path.name + ".partial")
+    result = go(work)
+    simulation.save(result, path)
+    shutil.rmtree(work)
+    return result
+
+
+def _simulate(
+    model: Model,
+    systems: Sequence[CoarseSystem],
+    work: Path,
+    *,
+    steps: int,
+    replicas: int,
+    sampler: Sampler,
+    seed: int,
+    save_every: int,
+    max_stretch: float,
+    label: str,
+    progress: bool,
+    device: str,
+) -> list[xr.Dataset]:
+    """:func:`simulate` with its blocks in the folder ``work``."""
     work.mkdir(parents=True, exist_ok=True)
     parts = _parts(systems, replicas) if device == "cpu" else [_Part(systems, replicas)]
     begun = f"{label}, in {len(parts)} parts"
@@ -186,19 +239,19 @@ def simulate(
     (work / "run.json").write_text(begun)
     seeds = [int(np.random.default_rng([seed, k]).integers(2**63)) for k in range(len(parts))]
     jobs = [
-        (model.to(device), part, work / f"{k:04d}", steps, keep, sampler, seeds[k], guard, progress and len(parts) == 1)
+        (model.to(device), part, work / f"{k:04d}", steps, save_every, sampler, seeds[k], max_stretch, progress and len(parts) == 1)
         for k, part in enumerate(parts)
     ]
-    parallel.each(_run, jobs, label=path.name, unit="part", progress=progress and len(jobs) > 1)
-    pieces = iter([run for _, part, folder, *_ in jobs for run in _assemble(part, folder, keep * time_step, label)])
+    small = steps * (1 + sampler.evaluations) * replicas * sum(len(s.mass) for s in systems) <= SMALL
+    parallel.each(_run, jobs, 1 if small else None, label=work.stem, unit="part", progress=progress and len(jobs) > 1)
+    interval = save_every * model.config.time_step
+    pieces = iter([run for _, part, folder, *_ in jobs for run in _assemble(part, folder, interval, label)])
     result = []
     for _ in systems:
         run = next(pieces)
         while run.sizes["replica"] < replicas:
             run = xr.concat([run, next(pieces)], "replica", data_vars="minimal", coords="minimal", compat="override")
         result.append(run)
-    save(result, path)
-    shutil.rmtree(work)
     return result
 
 
@@ -227,10 +280,10 @@ def _run(
     part: _Part,
     work: Path,
     steps: int,
-    keep: int,
+    save_every: int,
     sampler: Sampler,
     seed: int,
-    guard: Guard,
+    max_stretch: float,
     progress: bool,
 ) -> None:
     work.mkdir(exist_ok=True)
@@ -238,7 +291,7 @@ def _run(
     device = next(model.parameters()).device
     c = model.config
     graph = batch([s.topology for s in systems], replicas)
-    bonds, limit = _bonds(systems, replicas, guard)
+    bonds, limit = _bonds(systems, replicas, max_stretch)
     stepper = Stepper(model, graph.to(device), sampler)
     generator = torch.Generator().manual_seed(seed)
     history = _start(model, systems, replicas)
@@ -254,7 +307,7 @@ def _run(
         positions, sizes = [], []
         for step in range(k * BLOCK, k * BLOCK + n):
             moved, size = (x.cpu() for x in stepper(history.to(device), generator))
-            if step % keep == 0:
+            if step % save_every == 0:
                 positions.append(history[-1].masked_fill(stopped, float("nan")))
                 sizes.append(size.masked_fill(stopped[:, 0], float("nan")))
             bad = _bad(moved, graph, bonds, limit)
@@ -279,8 +332,7 @@ def prepare_step(
     model: Model, systems: Sequence[CoarseSystem], replicas: int, sampler: Sampler, device: str = "cpu"
 ) -> tuple[Stepper, Float[Tensor, "K n 3"]]:
     """What makes the steps of ``replicas`` of each system, and their histories at the first frames."""
-    named = [s.in_terms_of(model.config.type_name, model.config.component_name) for s in systems]
-    graph = batch([s.topology for s in named], replicas).to(device)
+    graph = batch([s.topology for s in fitted(model, systems)], replicas).to(device)
     return Stepper(model.to(device), graph, sampler), _start(model, systems, replicas).to(device)
 
 
@@ -305,7 +357,7 @@ def measure_speed(
     return model.config.time_step * steps * replicas * len(systems) / seconds
 
 
-def _bonds(systems: Sequence[CoarseSystem], replicas: int, guard: Guard) -> tuple[Tensor, Tensor]:
+def _bonds(systems: Sequence[CoarseSystem], replicas: int, max_stretch: float) -> tuple[Tensor, Tensor]:
     """CG bonds of all copies (2, n_bonds) as nodes, and the longest that each may become (n_bonds,)."""
     bonds, limits, node = [], [], 0
     for s in systems:
@@ -313,7 +365,7 @@ def _bonds(systems: Sequence[CoarseSystem], replicas: int, guard: Guard) -> tupl
         longest = (s.position[:, bond[0]] - s.position[:, bond[1]]).norm(dim=2).amax() if bond.numel() else torch.zeros(())
         for _ in range(replicas):
             bonds.append(node + bond)
-            limits.append((guard.bond * longest).expand(bond.shape[1]))
+            limits.append((max_stretch * longest).expand(bond.shape[1]))
             node += s.position.shape[1]
     return torch.cat(bonds, dim=1), torch.cat(limits)
 
@@ -343,44 +395,8 @@ def _assemble(part: _Part, work: Path, interval: float, label: str) -> list[xr.D
         b = s.position.shape[1]
         nodes = slice(node, node + b * replicas)
         shape = (len(position), replicas, b)
-        result.append(
-            xr.Dataset(
-                {
-                    "position": (("replica", "frame", "particle", "xyz"), position[:, nodes].reshape(*shape, 3).swapaxes(0, 1)),
-                    "bead_rg2": (("replica", "frame", "particle"), size[:, nodes].reshape(shape).swapaxes(0, 1)),
-                    "mass": ("particle", s.mass),
-                    "bond": (("bond", "end"), s.bond),
-                    "component": ("particle", s.component.astype(np.int16)),
-                    "failure": ("replica", failure[graph : graph + replicas].astype(object)),
-                    **({} if s.box is None else {"box": ("xyz", s.box.numpy())}),
-                },
-                coords={"time": ("frame", interval * np.arange(len(position)))},
-                attrs={"system": s.name, "level": s.level, "run": label},
-            )
-        )
+        moved = position[:, nodes].reshape(*shape, 3).swapaxes(0, 1)
+        why = failure[graph : graph + replicas]
+        result.append(simulation.make(s.coarse, moved, size[:, nodes].reshape(shape).swapaxes(0, 1), interval, why, label))
         node, graph = nodes.stop, graph + replicas
     return result
-
-
-def save(result: Sequence[xr.Dataset], path: Path | str, resolution: float = 0.01) -> Path:
-    """Write a run as one compressed NetCDF file, a group per system; positions become multiples of ``resolution``."""
-    with atomic(path) as temporary:
-        for k, dataset in enumerate(result):
-            packed = {"zlib": True, "shuffle": True, "dtype": "int32", "scale_factor": resolution, "_FillValue": -(2**31)}
-            encoding = {"position": packed, "bead_rg2": packed}
-            dataset.to_netcdf(temporary, mode="a" if k else "w", group=f"{k:04d}", engine="h5netcdf", encoding=encoding)
-    return Path(path)
-
-
-def load(path: Path | str) -> list[xr.Dataset]:
-    """Read a run that :func:`simulate` wrote.
-
-    Raises:
-        ValueError: the file is truncated or not such a run.
-    """
-    try:
-        with h5py.File(path) as file:
-            groups = sorted(file)
-        return [xr.load_dataset(path, group=g, engine="h5netcdf") for g in groups]
-    except (OSError, KeyError, ValueError) as error:
-        raise ValueError(f"{path} is truncated or not a simulation ({error}); simulate again") from error

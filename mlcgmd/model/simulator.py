@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
-from torch_geometric.utils import scatter
+from torch_geometric.nn.aggr import MeanAggregation
 
 from .graph import Batch, Edges, Topology, across
 from .incidence import incidence
@@ -20,7 +20,7 @@ from .networks import MLP, Directions, Interaction, VectorReadout, invariants, n
 
 @dataclass(frozen=True)
 class SimulatorConfig:
-    """What a simulator is, and for what it may be used; times and lengths in the data's units."""
+    """Architecture, normalisation constants, and the data (time step, level, types) that the simulator is valid for; data units."""
 
     time_step: float
     """One ML step."""
@@ -40,8 +40,8 @@ class SimulatorConfig:
     fixed_centre: bool = False
     """Momentum policy: whether the centre of mass of each copy stays where it is, as in MD of zero total momentum."""
     core: tuple[tuple[float, ...], ...] | None = None
-    """Smallest distance of beads of each two components, not along bonds, in the training set: nothing is known of nearer ones,
-    which are moved apart. None: there is no box."""
+    """(C, C) shortest non-bonded distance of each pair of components in the training data. Sampled beads closer than this are pushed
+    apart. None for non-periodic systems."""
     width: int = 64
     layers: int = 4
     embedding_layers: int = 3
@@ -89,6 +89,7 @@ class Embedding(nn.Module):
         self.particle = nn.Embedding(len(config.type_name), width)
         self.bond = nn.Parameter(torch.zeros(width))
         self.layers = nn.ModuleList(Interaction(width) for _ in range(config.embedding_layers))
+        self.pool = MeanAggregation()
         self.out = MLP(width + 1, width, width)
         self.bead_mass = config.bead_mass
 
@@ -99,7 +100,7 @@ class Embedding(nn.Module):
         bonds = incidence(fine.particle_bond, len(h))
         for layer in self.layers:
             h, e = layer(h, e, bonds)
-        pooled = scatter(h, fine.bead, dim_size=len(fine.bead_mass), reduce="mean")
+        pooled = self.pool(h, fine.bead, dim_size=len(fine.bead_mass))
         return self.out(torch.cat([pooled, fine.bead_mass[:, None] / self.bead_mass], dim=1))
 
 

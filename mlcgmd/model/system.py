@@ -1,5 +1,6 @@
 """A coarse-grained trajectory as the networks take it: tensors and static graphs."""
 
+import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
@@ -10,7 +11,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from ..data import trajectory
-from ..data.mapping import coarse_grain
+from ..data.mapping import CoarseGraining, coarse_grain
 from . import graph
 from .graph import Topology, topology
 
@@ -32,6 +33,7 @@ class CoarseSystem:
         type_name: names of the particle types of the fine system.
         component_name: names of the kinds of molecules.
         level: particles per bead.
+        digest: of all that was coarse-grained and how, so that two systems of one name can be told apart.
         coarse: the same as a trajectory of beads (:mod:`.data.trajectory`), for analysis and export.
     """
 
@@ -43,6 +45,7 @@ class CoarseSystem:
     type_name: tuple[str, ...]
     component_name: tuple[str, ...]
     level: float
+    digest: str
     coarse: xr.Dataset
 
     @property
@@ -64,7 +67,7 @@ class CoarseSystem:
     @property
     def bond(self) -> np.ndarray:
         """CG bonds (n_bonds, 2)."""
-        return self.coarse.bond.values
+        return np.array(self.coarse.bond.values)
 
     def stride(self, time_step: float) -> int:
         """Number of frames in ``time_step``.
@@ -126,8 +129,18 @@ def prepare(fine: xr.Dataset, level: float) -> CoarseSystem:
         type_name=tuple(fine.type_name.values.tolist()),
         component_name=tuple(fine.component_name.values.tolist()),
         level=float(level),
+        digest=_digest(fine, mapping),
         coarse=coarse,
     )
+
+
+def _digest(fine: xr.Dataset, mapping: CoarseGraining) -> str:
+    """Of particles, not of beads: sums of floating point numbers differ between processors, what files hold does not."""
+    found = hashlib.sha256(repr((fine.type_name.values.tolist(), fine.component_name.values.tolist(), mapping.level)).encode())
+    names = ("position", "particle_type", "mass", "molecule", "component", "bond", "time", "box")
+    for array in (*(fine[name].values for name in names if name in fine), mapping.bead):
+        found.update(np.ascontiguousarray(array).tobytes())
+    return found.hexdigest()[:16]
 
 
 def tile(system: CoarseSystem, n: int) -> CoarseSystem:
@@ -154,4 +167,11 @@ def tile(system: CoarseSystem, n: int) -> CoarseSystem:
         units="lj" if c.attrs["length_unit"] == "sigma" else "real",
         level=system.level,
     )
-    return replace(system, topology=topology, position=position, bead_rg2=system.bead_rg2[:100].repeat(1, copies), coarse=coarse)
+    return replace(
+        system,
+        topology=topology,
+        position=position,
+        bead_rg2=system.bead_rg2[:100].repeat(1, copies),
+        digest=f"{system.digest}, {n} x {n} x {n}",
+        coarse=coarse,
+    )

@@ -28,7 +28,7 @@ from ..analysis.evaluation import Beads
 from ..data import trajectory
 from ..model import rollout, training, windows
 from ..model.model import Model, recorded
-from ..model.refiner import Gaussian, Langevin, Multistep, Sampler
+from ..model.samplers import Gaussian, Langevin, Multistep, Sampler
 from ..model.system import CoarseSystem, prepare
 from ..paths import DATA, MODELS, RUNS, atomic
 from . import datasets
@@ -223,7 +223,7 @@ def measure(
     steps = max(4, round(length / step / (10 if short else 1)))
     first = evaluation.starts(systems)
     path.parent.mkdir(parents=True, exist_ok=True)
-    runs = rollout.simulate(model, first, path, time_step=step, steps=steps, replicas=replicas, sampler=sampler, seed=seed, progress=False)
+    runs = rollout.simulate(model, first, path, steps=steps, replicas=replicas, sampler=sampler, seed=seed, progress=False)
     ends = evaluation.stability(runs)
     speed = rollout.measure_speed(model, first, replicas, sampler, steps=1 if short else 5)
     scores = {name: value for name, value in score(systems, runs, DISCARD * steps * step).items() if not (short and name.startswith(SLOW))}

@@ -262,7 +262,7 @@ def animation(fine: xr.Dataset, mapping: CoarseGraining, path: Path) -> Path:
                 draw_box(axis, corners[f])
         clock.set_text(rf"$t = {elapsed[f]:g}\,{unit}$")
         canvas.draw()
-        provenance.append(Image.fromarray(np.asarray(canvas.buffer_rgba())).convert("RGB"))
+        pictures.append(Image.fromarray(np.asarray(canvas.buffer_rgba())).convert("RGB"))
     # One table of colours and no dithering: still pixels stay still, which is small and free of flicker. It has greys of its own, since
     # greys that take the nearest of few colours look tinted.
     sample = Image.fromarray(np.concatenate([np.asarray(picture) for picture in pictures[:: max(1, len(pictures) // 4)]]))

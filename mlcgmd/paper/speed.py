@@ -13,7 +13,7 @@ from ..data.trajectory import make
 from ..md.chain import ChainSpec
 from ..model import rollout
 from ..model.model import Model
-from ..model.refiner import Sampler
+from ..model.samplers import Sampler
 from ..model.system import CoarseSystem, prepare
 from ..parallel import processor_time
 

@@ -1,0 +1,131 @@
+"""Samplers of the residual u: how the refiner's denoiser is turned into a draw. Each has a ``name`` for tables and figures."""
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass, fields, replace
+from itertools import pairwise
+from typing import ClassVar
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+Denoiser = Callable[[Float[Tensor, "n 3"], float], Float[Tensor, "n 3"]]
+"""(noisy u, noise level sigma) -> E[u | noisy u]; the score is (denoised - noisy) / sigma^2."""
+
+
+@dataclass(frozen=True)
+class Multistep:
+    """Few-step sampler: the second-order multistep solver DPM-Solver++(2M) of Lu et al. (2022), as ODE or SDE.
+
+    One network evaluation at each of ``evaluations`` noise levels from ``sigma_max`` to
+    ``sigma_min`` (spaced by ``rho`` as in Karras et al. 2022), the last of which denoises to zero.
+    ``stochasticity`` eta is 0 for the probability-flow ODE, 1 for the reverse SDE. With h = ln(sigma / sigma'):
+    u' = (sigma'/sigma) e^(-eta h) u + (1 - e^(-(1 + eta) h)) D~ + sigma' sqrt(1 - e^(-2 eta h)) n,
+    D~ = D + (D - D_before) h / (2 h_before).
+
+    The defaults were chosen on validation chains. For Gaussian data with variances of 0.1, 1 and 4 they
+    give 104, 105 and 86 % of them; more noise at the start (``sigma_max`` 7) mends the last.
+    """
+
+    name: ClassVar[str] = "few-step"
+    evaluations: int = 6
+    sigma_max: float = 4.0
+    sigma_min: float = 0.05
+    rho: float = 20.0
+    stochasticity: float = 0.0
+
+    def sigmas(self) -> list[float]:
+        """Noise levels, largest first."""
+        a, b = self.sigma_max ** (1 / self.rho), self.sigma_min ** (1 / self.rho)
+        n = max(1, self.evaluations - 1)
+        return [(a + k / n * (b - a)) ** self.rho for k in range(self.evaluations)]
+
+    def __call__(self, denoise: Denoiser, shape: tuple[int, int], generator: torch.Generator, device: torch.device) -> Float[Tensor, "n 3"]:
+        """A sample of u."""
+        sigmas, eta = self.sigmas(), self.stochasticity
+        # At sigma_max the noisy data have variance 1 + sigma_max^2, not sigma_max^2.
+        u = (1 + sigmas[0] ** 2) ** 0.5 * torch.randn(shape, generator=generator).to(device)
+        before: Tensor | None = None
+        h_before = 1.0
+        for sigma, after in pairwise(sigmas):
+            denoised = denoise(u, sigma)
+            h = math.log(sigma / after)
+            target = denoised if before is None else denoised + (denoised - before) * (h / (2 * h_before))
+            u = (after / sigma) * math.exp(-eta * h) * u - math.expm1(-(1 + eta) * h) * target
+            if eta > 0:
+                u = u + after * math.sqrt(-math.expm1(-2 * eta * h)) * torch.randn(shape, generator=generator).to(device)
+            before, h_before = denoised, h
+        return denoise(u, sigmas[-1])
+
+
+@dataclass(frozen=True)
+class Langevin:
+    """The paper's sampler: annealed Langevin dynamics (Song & Ermon 2019) from the simulator's own sample.
+
+    At each of ``levels`` geometric noise levels, ``steps`` times u <- u + step / 2 score + sqrt(step) n,
+    with one step for all levels as in the reference (where it is 5e-5 A^2; here in units of the predicted variance).
+    """
+
+    name: ClassVar[str] = "Langevin"
+    levels: int = 20
+    steps: int = 10
+    sigma_max: float = 1.0
+    sigma_min: float = 0.03
+    step: float = 0.04
+
+    @property
+    def evaluations(self) -> int:
+        """Network evaluations per ML step."""
+        return self.levels * self.steps
+
+    def __call__(self, denoise: Denoiser, shape: tuple[int, int], generator: torch.Generator, device: torch.device) -> Float[Tensor, "n 3"]:
+        """A sample of u."""
+        u = torch.randn(shape, generator=generator).to(device)
+        ratio = (self.sigma_min / self.sigma_max) ** (1 / max(1, self.levels - 1))
+        for k in range(self.levels):
+            sigma = self.sigma_max * ratio**k
+            for _ in range(self.steps):
+                noise = torch.randn(shape, generator=generator).to(device)
+                u = u + 0.5 * self.step * (denoise(u, sigma) - u) / sigma**2 + self.step**0.5 * noise
+        return u
+
+
+@dataclass(frozen=True)
+class Gaussian:
+    """No refinement: the simulator's own diagonal Gaussian."""
+
+    name: ClassVar[str] = "none"
+    evaluations: ClassVar[int] = 0
+
+    def __call__(self, denoise: Denoiser, shape: tuple[int, int], generator: torch.Generator, device: torch.device) -> Float[Tensor, "n 3"]:
+        """A sample of u."""
+        return torch.randn(shape, generator=generator).to(device)
+
+
+Sampler = Multistep | Langevin | Gaussian
+DEFAULT = Multistep()
+"""What a simulation draws with unless it is told otherwise."""
+
+
+def make_sampler(name: str, evaluations: int | None = None, **options: float) -> Sampler:
+    """The sampler of a name, as notebooks and workflows give it: ``multistep``, ``langevin`` or ``gaussian``.
+
+    ``options`` are its fields, but for ``evaluations``.
+
+    Raises:
+        ValueError: there is no such sampler, or it does not take a number of evaluations or these options.
+    """
+    kinds: dict[str, type[Sampler]] = {kind.__name__.lower(): kind for kind in (Multistep, Langevin, Gaussian)}
+    if name not in kinds:
+        raise ValueError(f"there is no sampler {name!r}; use {', '.join(kinds)}")
+    kind = kinds[name]
+    known = [field.name for field in fields(kind) if field.name != "evaluations"]
+    if unknown := sorted(set(options) - set(known)):
+        raise ValueError(f"the sampler {name} has no option {', '.join(unknown)}; it has {', '.join(known) or 'none'}")
+    if kind is Multistep and evaluations is not None:
+        return replace(Multistep(), evaluations=evaluations, **options)
+    sampler = kind(**options)  # type: ignore[arg-type]
+    if evaluations not in (None, sampler.evaluations):
+        raise ValueError(f"the sampler {name} makes {sampler.evaluations} evaluations per step, not {evaluations}")
+    return sampler
