@@ -283,6 +283,13 @@ def test_scaled_without_image_flags(files: tuple[Path, Path], truth: np.ndarray)
     np.testing.assert_allclose(np.diff(run.position, axis=0), np.diff(truth, axis=0), atol=1e-4)
 
 
+def test_unwrapped_positions_may_move_by_more_than_half_a_box(files: tuple[Path, Path], truth: np.ndarray) -> None:
+    """xu yu zu are unwrapped by definition."""
+    truth = truth + 7.3 * np.arange(4)[:, None, None] * np.array([1, 1, 1, -1, 2])[:, None]
+    files[0].write_text(dump_of(truth, "xu yu zu", lambda p, i: words(p[i])))
+    np.testing.assert_allclose(from_lammps(*files, time_step=0.002).position, truth, atol=1e-4)
+
+
 def test_image_flags_that_are_all_zero_tell_nothing(files: tuple[Path, Path], truth: np.ndarray) -> None:
     """Some programs write zeros behind wrapped coordinates: these are unwrapped on request, and else refused."""
     files[0].write_text(dump_of(truth, "x y z ix iy iz", lambda p, i: words(p[i] % EDGE) + " 0 0 0"))
