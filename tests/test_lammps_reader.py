@@ -327,6 +327,12 @@ def test_type_labels(files: tuple[Path, Path]) -> None:
     assert from_lammps(*files, time_step=0.002).identical(plain)
     files[0].write_text(edited(r"^(4 2) 5", r"\1 Li+", 0)(files[0].read_text()))
     assert from_lammps(*files, time_step=0.002).identical(plain)
+    whole = files[0].read_text()
+    named = {"1": "c3", "2": "hc", "3": "os", "5": "Li+"}
+    text = re.sub(r"^(\d \d) (\S+)( .* 0\.1 )", lambda m: f"{m[1]} {named.get(m[2], m[2])}{m[3]}", whole, flags=re.MULTILINE)
+    files[0].write_text(text.replace("id mol type mass", "id mol typelabel mass"))
+    assert from_lammps(*files, time_step=0.002).identical(plain)
+    files[0].write_text(whole)
     files[1].write_text(edited("^hc 1.00797", "hc 14.027")(files[1].read_text()))
     assert from_lammps(*files, time_step=0.002).type_name.values.tolist() == ["Li", "C", "O", "hc"]
     assert from_lammps(*files, time_step=0.002, elements={"hc": "CH2"}).type_name.values.tolist() == ["Li", "C", "O", "CH2"]
