@@ -87,10 +87,9 @@ def shipped_data(wildcards):
     """Checksums of the shipped MD, a parameter of the job that checks it: other data, other results."""
     if config["from"] == "md":
         return {}
-    registry = Path("data/registry.json")
+    registry = Path("data", SYSTEMS[wildcards.system]["dataset"], "registry.json")
     entries = json.loads(registry.read_text()) if registry.exists() else {}
-    folder = SYSTEMS[wildcards.system]["dataset"] + "/"
-    return {file: entry["sha256"] for file, entry in entries.items() if file.startswith(folder)}
+    return {file: entry["sha256"] for file, entry in entries.items()}
 
 
 def tables(name):
@@ -105,7 +104,7 @@ def tables(name):
 
 
 EXECUTE = "python workflow/notebooks.py {input[0]} {params.output} {params.values:q}"
-RECORD = EXECUTE + (" && python -m mlcgmd.paper.results" if IN_PLACE else "")
+RECORD = EXECUTE + (" && python -m mlcgmd results" if IN_PLACE else "")
 """For notebooks that write results: the tables in README and book follow."""
 
 

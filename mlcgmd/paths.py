@@ -16,7 +16,7 @@ RUNS = ROOT / "runs"
 """Scratch of training and simulation; not in git."""
 MODELS = DATA / "models"
 SIMULATIONS = DATA / "simulations"
-RESULTS = DATA / "results.json"
+RESULTS = DATA / "results"
 
 
 @contextmanager

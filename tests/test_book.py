@@ -2,7 +2,6 @@
 
 import hashlib
 import importlib.util
-import json
 import re
 from pathlib import Path
 from types import ModuleType
@@ -10,7 +9,7 @@ from types import ModuleType
 import pytest
 import yaml
 
-from mlcgmd.paper.results import measured
+from mlcgmd.paper.results import load, measured
 
 ROOT = Path(__file__).resolve().parents[1]
 BOOK = ROOT / "book"
@@ -114,11 +113,11 @@ def test_generated_tables_are_what_the_project_says() -> None:
     assert ["B2", "0.40", "b, d"] in module.bead_types(ROOT)[1]
 
 
-def test_numbers_in_the_text_are_those_of_the_results_file() -> None:
+def test_numbers_in_the_text_are_those_of_the_results() -> None:
     row = {"value": 0.023456, "error": 0.00212, "unit": "tau"}
     assert measured(row, 3) == "0.0235 ± 0.0021 tau" and measured(row | {"error": None}, 3, 100) == "2.35 tau"
     assert measured({"value": 167000.0, "error": None, "unit": "tau/s"}, 3) == "167,000 tau/s"
-    known = {row["id"] for row in json.loads((ROOT / "data" / "results.json").read_text())}
+    known = {row["id"] for row in load(ROOT / "data" / "results")}
     used = {name.removesuffix(":x100") for page in PAGES for name in re.findall(r"\{result\}`([^`]+)`", page.read_text())}
     assert used and used <= known
 

@@ -2,10 +2,12 @@
 
 from dataclasses import replace
 
+import numpy as np
 import pytest
 import torch
 from toys import toy_boxes, toy_systems, toy_trajectory
 
+from mlcgmd.data import simulation
 from mlcgmd.model.domain import Domain, OutOfRangeError
 from mlcgmd.model.model import Model
 from mlcgmd.model.rollout import simulate
@@ -62,3 +64,26 @@ def test_simulate_refuses_and_extrapolates_when_told(tmp_path) -> None:
     with pytest.raises(OutOfRangeError, match="14 beads"):
         simulate(again, [long], steps=2, progress=False)
     assert simulate(again, [long], steps=2, progress=False, extrapolate=True)[0].sizes["frame"] == 2
+
+
+def test_frames_that_leave_what_training_showed_are_flagged() -> None:
+    systems = toy_systems(3)
+    frames = Domain.of(systems).frames
+    seen = systems[0].coarse
+    assert frames.distance(seen).shape == (60,) and frames.flagged(seen).mean() < 0.02
+    stretched, crowded = (seen.assign(position=factor * seen.position) for factor in (2.5, 0.05))
+    assert frames.flagged(stretched).mean() > 0.9 and frames.flagged(crowded).all()
+
+
+def test_a_failed_replica_is_flagged_from_its_failure_on() -> None:
+    box = toy_boxes(1)[0]
+    frames = Domain.of([box]).frames
+    position = np.stack([box.position.numpy()] * 2)
+    position[1, 30:] = np.nan
+    run = simulation.make(box.coarse, position, np.zeros(position.shape[:3]), 4.0, ["", "a CG bond"], "{}")
+    flagged = frames.flagged(run)
+    assert flagged.shape == (2, 40) and flagged[1, 30:].all() and flagged[0].mean() < 0.1
+    # The nearest image counts: a molecule moved by a box changes nothing.
+    moved = run.copy(deep=True)
+    moved["position"] = run.position + run.box.values[0] * (run.molecule == 0).values[:, None]
+    np.testing.assert_allclose(frames.distance(moved), frames.distance(run), rtol=1e-4)

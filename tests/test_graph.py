@@ -201,10 +201,10 @@ def test_beads_nearer_than_ever_seen_are_parted(model):
     core = torch.tensor(Windows(systems, 4, 2).core(RADIUS))
     assert (core == core.T).all() and (core > 0).all()
     x = s.position[0].clone()
-    torch.testing.assert_close(neighbours.part(batch, x, core), x, rtol=0, atol=1e-5)
+    torch.testing.assert_close(neighbours.push_apart(batch, x, core), x, rtol=0, atol=1e-5)
     a, b = np.flatnonzero(s.component == 2)[:2]
     x[b] = x[a] + torch.tensor([0.5, 0.0, 0.0]) + s.box * torch.tensor([1.0, 0.0, -2.0])
-    parted = neighbours.part(batch, x, torch.where(core == core[2, 2], core, 0.1))
+    parted = neighbours.push_apart(batch, x, torch.where(core == core[2, 2], core, 0.1))
     gap = parted[a] - parted[b]
     gap = gap - neighbours.image_shift(gap, s.box)
     assert float(gap.norm()) == pytest.approx(float(core[2, 2]), rel=1e-5)

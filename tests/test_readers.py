@@ -3,14 +3,12 @@
 import re
 from pathlib import Path
 
-import h5py
 import mdtraj
 import numpy as np
 import pytest
 from mdtraj.core import element
 
-from mlcgmd.data import readers
-from mlcgmd.data.readers import from_mdtraj, from_polymer_folder
+from mlcgmd.data.readers import from_mdtraj
 from mlcgmd.data.trajectory import TrajectoryError
 
 EDGE = 20.0
@@ -21,8 +19,10 @@ EDGE = 20.0
 def water() -> mdtraj.Trajectory:
     """12 frames, 0.5 ps apart, of two water molecules and a lithium that wander through several periodic images; unwrapped."""
     topology = mdtraj.Topology()
-    residue = topology.add_residue("mix", topology.add_chain())
-    atoms = [topology.add_atom(e.symbol, e, residue) for e in [element.oxygen, element.hydrogen, element.hydrogen] * 2 + [element.lithium]]
+    chain = topology.add_chain()
+    kinds = [("WAT", [element.oxygen, element.hydrogen, element.hydrogen])] * 2 + [("LI", [element.lithium])]
+    residues = [(topology.add_residue(name, chain), elements) for name, elements in kinds]
+    atoms = [topology.add_atom(e.symbol, e, residue) for residue, elements in residues for e in elements]
     for o in (0, 3):
         topology.add_bond(atoms[o], atoms[o + 1])
         topology.add_bond(atoms[o], atoms[o + 2])
@@ -106,7 +106,8 @@ def test_mdtraj_refusals(water: mdtraj.Trajectory, tmp_path: Path) -> None:
             from_mdtraj(given, **({"system": "water", "units": "real"} | options))  # type: ignore[arg-type]
 
     refused("units 'nm' are not known", units="nm")
-    refused("2 particle types and 7 masses were given for 7 particles", particle_type=["O", "H"])
+    refused("particle_type= has 2 values, but there are 7 particles", particle_type=["O", "H"])
+    refused("mass= has 6 values, but there are 7 particles", mass=np.ones(6))
     refused("names a particle that is not there", bond=np.array([[0, 7]]))
     refused("names a particle that is not there", bond=np.array([[0, 7]]), unwrap=True)
     bare = water[:]
@@ -114,7 +115,9 @@ def test_mdtraj_refusals(water: mdtraj.Trajectory, tmp_path: Path) -> None:
     refused("the topology has no bonds; give bond=", bare)
     virtual = water[:]
     virtual.topology.atom(6).element = element.virtual
-    refused("particle 6 has no element; give particle_type=", virtual)
+    refused("particle 6 (Li of LI2) has no mass; drop_massless=True", virtual)
+    virtual.topology.atom(6).element = None
+    refused("particle 6 (Li of LI2) has no element, or one that could only be guessed from its name; give particle_type=", virtual)
     virtual.topology.atom(6).element = element.lithium
     skewed = water[:]
     skewed.unitcell_angles = np.full((12, 3), 80.0)
@@ -127,85 +130,6 @@ def test_mdtraj_refusals(water: mdtraj.Trajectory, tmp_path: Path) -> None:
     refused("its format need top=?", tmp_path / "a.dcd")
     (tmp_path / "b.dcd").write_bytes((tmp_path / "a.dcd").read_bytes()[:100])
     refused("mdtraj cannot read", tmp_path / "b.dcd", top=water.topology)
-
-
-def test_polymer_folder(polymer_folder: Path) -> None:
-    run = from_polymer_folder(polymer_folder, frame_interval=5.0)
-    with h5py.File(polymer_folder / "position.h5") as handle:
-        np.testing.assert_array_equal(run.position, handle["position"])
-    assert run.bond.values.tolist() == [[i, i + 1] for i in range(5)]  # both directions are one bond
-    assert run.type_name.values[run.particle_type.values].tolist() == ["B1", "B2", "S2"] * 2
-    np.testing.assert_allclose(run.time, 5.0 * np.arange(5))
-    centred = run.position - run.position.mean("particle")
-    np.testing.assert_allclose(run.radius_of_gyration, np.sqrt((centred**2).sum("xyz").mean("particle")), rtol=1e-5)
-    assert run.attrs["system"] == "poly00951" and run.attrs["length_unit"] == "sigma"
-    assert "box" not in run and (run.lattice == 100).all()
-
-
-def test_polymer_folder_with_one_direction_and_columns(polymer_folder: Path) -> None:
-    both = from_polymer_folder(polymer_folder, frame_interval=5.0)
-    for name, key, change in [
-        ("bond.h5", "bond_indices", lambda v: v[:5]),
-        ("ptype.h5", "particle_type", lambda v: v[:, None]),
-        ("rgs.h5", "rgs", lambda v: v[:, None]),
-    ]:
-        rewrite(polymer_folder / name, key, change)
-    assert from_polymer_folder(polymer_folder, frame_interval=5.0).identical(both)
-
-
-def test_polymer_folder_wrapped(polymer_folder: Path) -> None:
-    whole = from_polymer_folder(polymer_folder, frame_interval=5.0)
-    rewrite(polymer_folder / "position.h5", "position", lambda v: (v + 47.5) % 100)
-    with pytest.raises(TrajectoryError, match="look wrapped"):
-        from_polymer_folder(polymer_folder, frame_interval=5.0)
-    run = from_polymer_folder(polymer_folder, frame_interval=5.0, unwrap=True)
-    shift = run.position.values - whole.position.values
-    np.testing.assert_allclose(shift, shift[:1, :1].repeat(6, axis=1).repeat(5, axis=0), atol=1e-4)
-
-
-def rewrite(path: Path, key: str, change: object) -> None:
-    with h5py.File(path, "r+") as handle:
-        values = change(handle[key][()])  # type: ignore[operator]
-        del handle[key]
-        handle[key] = values
-
-
-@pytest.mark.parametrize(
-    ("key", "change", "message"),
-    [
-        ("position", lambda v: v[:0], "position.h5, key 'position': the shape is (0, 6, 3)"),
-        ("position", lambda v: v[..., :2], "position.h5, key 'position': the shape is (5, 6, 2)"),
-        ("position", lambda v: np.where(v > 0, np.nan, v), "is not finite"),
-        ("particle_type", lambda v: v[:5], "ptype.h5, key 'particle_type': the shape is (5,), but position has 5 frames of 6 particles"),
-        ("particle_type", lambda v: v + 1, "particle 2 has unknown type 4"),
-        ("bond_indices", lambda v: v + 1, "names a particle that is not there"),
-        ("bond_indices", lambda v: v.ravel(), "bond.h5, key 'bond_indices': the shape is (20,)"),
-        ("rgs", lambda v: v[:4], "rgs.h5, key 'rgs': the shape is (4,)"),
-        ("rgs", lambda v: v**2, "rgs.h5, key 'rgs': the radius of gyration of frame 0 is"),
-        ("rgs", lambda v: v * np.nan, "the radius of gyration of frame 0 is nan"),
-        ("lattice", lambda v: v[0], "lattice.h5, key 'lattice': the shape is (3,)"),
-    ],
-)
-def test_polymer_folder_refusals(key: str, change: object, message: str, polymer_folder: Path) -> None:
-    rewrite(polymer_folder / readers.POLYMER_FILES[key], key, change)
-    with pytest.raises(TrajectoryError, match=re.escape(message)):
-        from_polymer_folder(polymer_folder, frame_interval=5.0)
-
-
-@pytest.mark.parametrize(("key", "name"), readers.POLYMER_FILES.items())
-def test_polymer_folder_damaged(key: str, name: str, polymer_folder: Path) -> None:
-    path = polymer_folder / name
-    whole = path.read_bytes()
-    path.write_bytes(whole[: len(whole) // 3])
-    with pytest.raises(TrajectoryError, match=re.escape(f"{path} is truncated or not an HDF5 file")):
-        from_polymer_folder(polymer_folder, frame_interval=5.0)
-    with h5py.File(path, "w") as handle:
-        handle["other"] = [1]
-    with pytest.raises(TrajectoryError, match=re.escape(f"{path} has no dataset '{key}', only ['other']")):
-        from_polymer_folder(polymer_folder, frame_interval=5.0)
-    path.unlink()
-    with pytest.raises(FileNotFoundError, match=re.escape(f"{path} is not there")):
-        from_polymer_folder(polymer_folder, frame_interval=5.0)
 
 
 def test_mdtraj_is_given_the_numbers_of_a_lammps_dump(tmp_path: Path, water: mdtraj.Trajectory) -> None:

@@ -1,4 +1,4 @@
-"""The results file and the tables made from it."""
+"""The results files and the tables made from it."""
 
 import json
 import math
@@ -14,44 +14,59 @@ def row(**changes) -> Row:
 
 
 @pytest.fixture
-def path(tmp_path):
-    return tmp_path / "data" / "results.json"
+def folder(tmp_path):
+    return tmp_path / "data" / "results"
 
 
-def test_record_merges_by_id_and_sorts(path):
-    results.record([row(id="b", value=2), row(id="a")], "05_chain", path)
-    results.record([row(id="b", value=3)], "06_other", path)
-    assert [(r["id"], r["value"], r["notebook"]) for r in results.load(path)] == [("a", 1, "05_chain"), ("b", 3, "06_other")]
+def test_each_notebook_has_its_file_and_reading_merges_them(folder):
+    results.record([row(id="b", value=2), row(id="a")], "05_chain", folder)
+    results.record([row(id="aa", value=3)], "06_other", folder)
+    assert [(r["id"], r["value"], r["notebook"]) for r in results.load(folder)] == [
+        ("a", 1, "05_chain"),
+        ("aa", 3, "06_other"),
+        ("b", 2, "05_chain"),
+    ]
+    assert [r["id"] for r in json.loads((folder / "05_chain.json").read_text())] == ["a", "b"]
+    assert results.load(folder / "elsewhere") == []
 
 
-def test_what_a_notebook_no_longer_measures_goes(path):
-    results.record([row(id="a"), row(id="b")], "05_chain", path)
-    results.record([row(id="c")], "06_other", path)
-    results.record([row(id="b", value=2)], "05_chain", path)
-    assert [(r["id"], r["value"]) for r in results.load(path)] == [("b", 2), ("c", 1)]
+def test_what_a_notebook_no_longer_measures_goes(folder):
+    results.record([row(id="a"), row(id="b")], "05_chain", folder)
+    results.record([row(id="c")], "06_other", folder)
+    results.record([row(id="b", value=2)], "05_chain", folder)
+    assert [(r["id"], r["value"]) for r in results.load(folder)] == [("b", 2), ("c", 1)]
 
 
-def test_record_rounds_so_that_a_rerun_gives_the_same_bytes(path):
-    results.record([row(value=0.123449, error=0.01234)], "n", path)
-    first = path.read_bytes()
-    results.record([row(value=0.123441, error=0.01239)], "n", path)
-    assert path.read_bytes() == first
+def test_what_is_measured_twice_is_refused(folder):
+    results.record([row(id="a")], "05_chain", folder)
+    with pytest.raises(ValueError, match="06_other measures b twice"):
+        results.record([row(id="b"), row(id="b", value=2)], "06_other", folder)
+    results.record([row(id="a")], "06_other", folder)
+    with pytest.raises(ValueError, match=r"a is in .*06_other\.json and in that of 05_chain"):
+        results.load(folder)
+
+
+def test_record_rounds_so_that_a_rerun_gives_the_same_bytes(folder):
+    results.record([row(value=0.123449, error=0.01234)], "n", folder)
+    first = (folder / "n.json").read_bytes()
+    results.record([row(value=0.123441, error=0.01239)], "n", folder)
+    assert (folder / "n.json").read_bytes() == first
     assert json.loads(first)[0]["value"] == 0.1234 and json.loads(first)[0]["error"] == 0.012
 
 
 @pytest.mark.parametrize("changes", [{"value": math.nan}, {"error": math.inf}, {"target": "< 3"}, {"target": "about 1"}])
-def test_a_bad_row_is_refused_and_nothing_is_written(path, changes):
-    results.record([row()], "n", path)
-    before = path.read_bytes()
+def test_a_bad_row_is_refused_and_nothing_is_written(folder, changes):
+    results.record([row()], "n", folder)
+    before = (folder / "n.json").read_bytes()
     with pytest.raises(ValueError, match="c"):
-        results.record([row(id="b"), row(id="c", **changes)], "n", path)
-    assert path.read_bytes() == before
+        results.record([row(id="b"), row(id="c", **changes)], "n", folder)
+    assert (folder / "n.json").read_bytes() == before
 
 
-def test_a_row_without_a_field_is_refused(path):
+def test_a_row_without_a_field_is_refused(folder):
     incomplete = {k: v for k, v in row().items() if k != "unit"}
     with pytest.raises(ValueError, match="unit"):
-        results.record([incomplete], "n", path)  # type: ignore[list-item]
+        results.record([incomplete], "n", folder)  # type: ignore[list-item]
 
 
 @pytest.mark.parametrize(
@@ -92,15 +107,15 @@ def test_table_has_the_results_with_a_target_beside_mds_own_error():
     assert lines[4].startswith("| bonds |") and "**no**" in lines[4] and len(lines) == 5
 
 
-def test_write_tables_replaces_only_what_is_between_the_markers(path, tmp_path):
+def test_write_tables_replaces_only_what_is_between_the_markers(folder, tmp_path):
     readme, book = tmp_path / "README.md", tmp_path / "book" / "results_table.md"
     readme.write_text(f"before\n{results.BEGIN}\nold\n{results.END}\nafter\n")
-    results.record([row(quantity="new", target="within 1")], "n", path)
-    results.write_tables(path, readme, book)
+    results.record([row(quantity="new", target="within 1")], "n", folder)
+    results.write_tables(folder, readme, book)
     once = readme.read_text()
     assert once.startswith("before\n") and once.endswith("\nafter\n") and "old" not in once and "| new |" in once
     assert "| new |" in book.read_text()
-    results.write_tables(path, readme, book)
+    results.write_tables(folder, readme, book)
     assert readme.read_text() == once
 
 
@@ -109,8 +124,8 @@ def test_a_readme_without_markers_is_refused():
         results.insert(results.BEGIN, "table")
 
 
-def test_the_shipped_tables_are_those_of_the_results_file():
+def test_the_shipped_tables_are_those_of_the_results():
     markdown = results.table(results.load())
     readme = results.README.read_text()
-    assert results.insert(readme, markdown) == readme, "README.md is stale: python -m mlcgmd.paper.results"
-    assert results.BOOK_TABLE.read_text() == markdown, "book/results_table.md is stale: python -m mlcgmd.paper.results"
+    assert results.insert(readme, markdown) == readme, "README.md is stale: mlcgmd results"
+    assert results.BOOK_TABLE.read_text() == markdown, "book/results_table.md is stale: mlcgmd results"

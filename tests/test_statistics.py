@@ -1,7 +1,5 @@
 """Statistics of processes whose answers are known."""
 
-import time
-
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -145,16 +143,3 @@ def test_power_law_finds_the_exponent_and_its_error():
 def test_power_law_refuses_what_has_none(x, y):
     with pytest.raises(ValueError, match="three or more pairs of positive values"):
         s.power_law(x, y)
-
-
-def test_the_time_of_a_call_is_the_median_after_a_warm_up():
-    calls = []
-
-    def work():
-        calls.append(len(calls))
-        end = time.process_time() + (0.3 if len(calls) in (1, 3) else 0.02)
-        while time.process_time() < end:
-            pass
-
-    assert 0.02 <= s.processor_time(work, repeats=3) < 0.1
-    assert len(calls) == 4

@@ -7,7 +7,9 @@ import numpy as np
 import pytest
 import torch
 import yaml
-from toys import toy_systems
+from safetensors import safe_open
+from safetensors.torch import load_file, save_file
+from toys import toy_boxes, toy_systems, toy_trajectory
 
 from mlcgmd.data.lammps import from_lammps
 from mlcgmd.data.trajectory import TrajectoryError
@@ -112,10 +114,41 @@ def test_refuses_a_folder_of_another_run(systems, tmp_path):
         training.train(systems, [], CONFIG, tmp_path, progress=False)
 
 
-def test_refuses_systems_of_different_levels(systems):
-    mixed = [systems[0], toy_systems(2, level=4)[1]]
-    with pytest.raises(ValueError, match="level 4"):
-        training.build_model(Windows(mixed, 10, 1), CONFIG)
+def test_refuses_a_folder_of_other_data_of_the_same_name(tmp_path):
+    """Equal names are common: the data tell runs apart."""
+    system, other = (prepare(toy_trajectory(seed=seed).assign_attrs(system="mine"), level=6) for seed in (0, 1))
+    short = replace(CONFIG, steps=2, save_every=1)
+    training.train([system], [], short, tmp_path, progress=False)
+    with pytest.raises(ValueError, match="of other data"):
+        training.train([other], [], short, tmp_path, progress=False)
+    with pytest.raises(ValueError, match="of other data"):
+        training.train([system], [other], short, tmp_path, progress=False)
+
+
+def test_refuses_systems_of_different_kinds_and_none(systems, tmp_path):
+    for mixed, message in (
+        ([systems[0], toy_systems(2, level=4)[1]], "level 4"),
+        ([systems[0], toy_boxes(1, level=6)[0]], "in a box"),
+        ([], "no systems"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            training.train(mixed, [], CONFIG, tmp_path / message, progress=False)
+
+
+def test_a_family_with_other_particle_types_trains_together(tmp_path):
+    """Types are known by name: a model learns those of all systems, whatever their order in each."""
+    one = toy_trajectory("ab" * 12)
+    kinds = one.type_name.values[one.particle_type.values]
+    few = (
+        one.assign(particle_type=("particle", (kinds == "B1").astype(np.int16)))
+        .drop_vars("type_name")
+        .assign_coords(type_name=("type", ["B2", "B1"]))
+    )
+    a, b = prepare(few.assign_attrs(system="few"), level=6), prepare(toy_trajectory("c" * 18), level=6)
+    model, _ = training.train([a, b], [], replace(CONFIG, steps=2, save_every=1), tmp_path, progress=False)
+    assert model.config.type_name == ("B2", "B1", "S1", "S2")
+    whole = prepare(one, level=6).in_terms_of(model.config.type_name, ())
+    assert torch.equal(a.in_terms_of(model.config.type_name, ()).topology.particle_type, whole.topology.particle_type)
 
 
 @pytest.fixture
@@ -131,25 +164,30 @@ def test_checkpoint_round_trip(saved):
     assert torch.equal(weights(again), weights(model))
 
 
-@pytest.mark.parametrize("damage", ["truncated", "corrupted", "no json", "version", "weights"])
+def rewritten(path, **changes):
+    """The file with other fields in its header."""
+    with safe_open(path, framework="pt") as file:
+        header = json.loads(file.metadata()["mlcgmd"])
+    save_file(load_file(path), path, {"mlcgmd": json.dumps(header | changes)})
+
+
+@pytest.mark.parametrize("damage", ["truncated", "corrupted", "no header", "version", "weights"])
 def test_damaged_checkpoints_are_refused(saved, damage):
     _, path = saved
-    header = path.with_suffix(".json")
-    match = "truncated, corrupted or incomplete"
+    match = "truncated or corrupted"
     if damage == "truncated":
         path.write_bytes(path.read_bytes()[:1000])
     elif damage == "corrupted":
         path.write_bytes(b"\xff" * 8 + path.read_bytes()[8:])
-    elif damage == "no json":
-        header.unlink()
+    elif damage == "no header":
+        save_file(load_file(path), path)
+        match = "was not written by mlcgmd"
     elif damage == "version":
-        header.write_text(json.dumps(json.loads(header.read_text()) | {"version": 99}))
+        rewritten(path, version=99)
         match = "checkpoint format 99"
     else:
-        content = json.loads(header.read_text())
-        content["simulator"]["width"] = 24
-        header.write_text(json.dumps(content))
-        match = "do not fit the config"
+        rewritten(path, refiner_layers=2)
+        match = "do not fit"
     with pytest.raises(CheckpointError, match=match):
         Model.load(path)
 
@@ -171,7 +209,8 @@ def test_two_processes_train_one_model(tmp_path):
         "--standalone",
         "--nproc_per_node=2",
         "-m",
-        "mlcgmd.model.training",
+        "mlcgmd",
+        "train",
         "run.yaml",
     ]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=120)

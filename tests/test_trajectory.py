@@ -49,7 +49,7 @@ BAD = {
     "disconnected molecule": (lambda d: d.isel(bond=[0, 2, 3, 4, 5]), "molecule 0 is disconnected"),
     "bond across molecules": (set_value("bond", (1, 1), 6), "bond 1 joins two molecules"),
     "unequal intervals": (lambda d: d.isel(frame=[0, 1, 3]), "not equally spaced"),
-    "time runs backwards": (lambda d: d.isel(frame=slice(None, None, -1)), "not equally spaced"),
+    "time runs backwards": (lambda d: d.isel(frame=slice(None, None, -1)), "time does not grow from frame 0 (40) to 1 (38)"),
     "wrapped, no box": (set_value("position", (0, 2, 2), 40.0), "look wrapped"),
     "wrapped, box": (with_box(12.0), "look wrapped"),
     "empty box": (lambda d: d.assign(box=(("frame", "xyz"), np.zeros((20, 3)))), "box has an edge"),
@@ -137,3 +137,65 @@ def test_atomic_folder_leaves_nothing_half_made(tmp_path: Path) -> None:
         (temporary / "file").write_text("half")
         raise RuntimeError("stop")
     assert list(tmp_path.iterdir()) == []
+
+
+def with_times(dataset: xr.Dataset, time: np.ndarray) -> xr.Dataset:
+    return dataset.assign_coords(time=("frame", time, dataset.time.attrs))
+
+
+@pytest.mark.parametrize("start", [0.0, 1000.0, 1e5])
+def test_times_of_single_precision_are_equally_spaced(start: float, small: xr.Dataset) -> None:
+    """float32 near 1e5 resolves 0.008: frames 0.1 apart look 0.094 to 0.102 apart."""
+    time = (start + 0.1 * np.arange(20)).astype(np.float32).astype(np.float64)
+    run = trajectory.validate(with_times(small, time))
+    assert trajectory.frame_interval(run) == pytest.approx(0.1, abs=1e-7 * start + 1e-7)
+
+
+@pytest.mark.parametrize("start", [0.0, 1000.0, 1e5])
+@pytest.mark.parametrize("lost", [1, 10, 19])
+def test_a_lost_frame_is_refused(start: float, lost: int, small: xr.Dataset) -> None:
+    time = np.delete(start + 0.1 * np.arange(21), lost).astype(np.float32).astype(np.float64)
+    with pytest.raises(TrajectoryError, match=rf"the latter after frame {lost - 1}\): is a frame lost"):
+        trajectory.validate(with_times(small, time))
+
+
+def test_times_that_single_precision_cannot_tell(small: xr.Dataset) -> None:
+    """Near 1e6 it resolves 0.06; exact times are fine there."""
+    exact = 1e6 + 0.1 * np.arange(20)
+    trajectory.validate(with_times(small, exact))
+    with pytest.raises(TrajectoryError, match=r"times near 1e\+06 are 0\.062 apart, too far to tell; give frame_interval="):
+        trajectory.validate(with_times(small, exact.astype(np.float32).astype(np.float64)))
+
+
+def test_time_that_does_not_grow(small: xr.Dataset) -> None:
+    time = small.time.values.copy()
+    time[7] = time[6]
+    with pytest.raises(TrajectoryError, match=r"time does not grow from frame 6 \(14\) to 7 \(14\)"):
+        trajectory.validate(with_times(small, time))
+
+
+@pytest.mark.parametrize("edge", [None, 12.0])
+def test_wrapped_in_one_of_many_frames(edge: float | None, small: xr.Dataset) -> None:
+    """Every frame is looked at, also in a run that is checked in parts."""
+    many = small.isel(frame=np.arange(1003) % 20)
+    many = with_times(many, np.arange(1003.0))
+    if edge is not None:
+        many = many.assign(box=(("frame", "xyz"), np.full((1003, 3), edge)))
+    trajectory.validate(many)
+    position = many.position.values.copy()
+    position[777, 5, 2] -= 12.0
+    with pytest.raises(TrajectoryError, match=r"in frame 777: the coordinates look wrapped"):
+        trajectory.validate(many.assign(position=(many.position.dims, position)))
+
+
+def test_a_network_through_the_box_is_named(small: xr.Dataset) -> None:
+    """A chain of four that closes through the face of its box."""
+    position = np.tile(np.array([[0.0, 0, 0], [1, 0, 0], [2, 0, 0], [3, 0, 0]]), (20, 2, 1)) + np.repeat(
+        [[0, 0, 0], [0, 2.0, 0]], 4, axis=0
+    )
+    bond = np.array([[0, 1], [1, 2], [2, 3], [4, 5], [5, 6], [6, 7], [7, 4]])
+    ring = small.drop_vars("bond").assign(
+        position=(small.position.dims, position), bond=(("bond", "end"), bond), box=(("frame", "xyz"), np.full((20, 3), 4.0))
+    )
+    with pytest.raises(TrajectoryError, match=r"bond 6 \(7-4\) is 3 long in frame 0: it is bonded to its own periodic image: a network"):
+        trajectory.validate(ring)

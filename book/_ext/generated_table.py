@@ -3,7 +3,7 @@
 ``{generated-table}`` takes one argument: ``packages`` (the dependencies in pyproject.toml and their installed
 versions), ``notebooks`` (how long papermill took to run each committed notebook), ``datasets`` (the named sets of
 chains), ``electrolyte-datasets`` (those of electrolytes), ``bead-types`` (the chain's bead types) or ``results`` (all
-numbers of data/results.json).
+numbers of data/results).
 """
 
 import json
@@ -88,10 +88,10 @@ def bead_types(root: Path) -> Table:
 
 
 def results(root: Path) -> Table:
-    """Every number of data/results.json."""
+    """Every number of data/results."""
     from mlcgmd.paper.results import load, measured
 
-    rows = load(root / "data" / "results.json")
+    rows = load(root / "data" / "results")
     cells = [[row["quantity"], measured(row), row["target"], str(row["n"]), row["notebook"], row["id"]] for row in rows]
     return ["quantity", "value", "target", "n", "notebook", "id"], cells
 

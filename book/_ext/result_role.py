@@ -1,4 +1,4 @@
-"""The role ``{result}`id` ``: a number of data/results.json in the text, with its error and unit, so that no number is typed.
+"""The role ``{result}`id` ``: a number of data/results in the text, with its error and unit, so that no number is typed.
 
 ``{result}`id:x100` `` gives it in percent.
 """
@@ -19,11 +19,12 @@ class Result(SphinxRole):
     def run(self) -> tuple[list[nodes.Node], list[nodes.system_message]]:
         """The number as text."""
         name, _, form = self.text.partition(":")
-        path = Path(self.env.srcdir).parent / "data" / "results.json"
-        self.env.note_dependency(str(path))
-        rows = {row["id"]: row for row in load(path)}
+        folder = Path(self.env.srcdir).parent / "data" / "results"
+        for path in folder.glob("*.json"):
+            self.env.note_dependency(str(path))
+        rows = {row["id"]: row for row in load(folder)}
         if name not in rows:
-            message = self.inliner.reporter.error(f"data/results.json has no {name!r}", line=self.lineno)
+            message = self.inliner.reporter.error(f"data/results has no {name!r}", line=self.lineno)
             return [self.inliner.problematic(self.rawtext, self.rawtext, message)], [message]
         text = f"{measured(rows[name], 3, 100)} %" if form == "x100" else measured(rows[name], 3)
         return [nodes.inline("", text, classes=["result"])], []

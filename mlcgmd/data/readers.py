@@ -1,219 +1,324 @@
-"""Foreign files to the trajectory data type of :mod:`mlcgmd.data.trajectory`."""
+"""Files of other programs to the trajectory data type of :mod:`mlcgmd.data.trajectory`: :func:`load`, and a reader for each kind."""
 
-from collections.abc import Sequence
+import importlib.util
+import warnings
+from collections.abc import Mapping, Sequence
 from os import PathLike
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import h5py
 import mdtraj
 import numpy as np
 import xarray as xr
-from scipy.sparse import coo_array
-from scipy.sparse.csgraph import breadth_first_order
 
-from . import trajectory
+from . import formats, trajectory
+from .assembly import STANDARD, assemble, is_mass_of, nearest_element
+from .checks import SITES as SITE_NAMES
+from .checks import Site, check_bonded, check_elements, check_massless, frame_times, is_right_guess, per_particle, refusal
+from .lammps import from_lammps
 from .trajectory import TrajectoryError
 
-POLYMER_FILES = {
-    "position": "position.h5",
-    "particle_type": "ptype.h5",
-    "bond_indices": "bond.h5",
-    "rgs": "rgs.h5",
-    "lattice": "lattice.h5",
-}
-"""Dataset key -> file of one polymer's folder in the published chain data (DOI 10.5281/zenodo.6764836)."""
-POLYMER_TYPES = ["B1", "B2", "S1", "S2"]
-"""What ``particle_type`` 0 to 3 means there."""
-RG_TOLERANCE = 0.01
-"""Largest relative difference between a stored radius of gyration and that of the positions."""
+if TYPE_CHECKING:
+    import MDAnalysis
+
+File = str | PathLike[str]
+LAMMPS_DUMPS = (".dump", ".lammpstrj")
+TOPOLOGIES = (*".pdb .gro .psf .prmtop .parm7 .prm7 .h5 .hdf5 .lh5 .mol2 .cif .mmcif .pdbx .gsd .arc".split(),)
+TRAJECTORIES = (*".xtc .trr .dcd .nc .ncdf .netcdf .dtr .stk .xyz .mdcrd .crd .rst7 .ncrst .inpcrd".split(),)
+"""Endings that mdtraj reads."""
+
+
+def load(path: File | Sequence[File], top: File | None = None, **options: Any) -> xr.Dataset:
+    """Read a trajectory of any kind that is known, by its ending.
+
+    Args:
+        path: our own .nc; a LAMMPS dump (.dump, .lammpstrj; .gz, .bz2, .xz, .zst) with its data file as ``top``; or whatever mdtraj
+            reads (XTC, TRR, DCD, Amber NetCDF, PDB, GRO, H5 ...), one file or several in order of time.
+        top: the topology that most files lack. A .tpr is read by MDAnalysis, where that is installed.
+        options: of :func:`.lammps.from_lammps`, :func:`from_mdtraj` or :func:`from_mdanalysis`.
+
+    Returns:
+        The trajectory; ``system`` is by default the name of the file without its ending, for LAMMPS that of the folder.
+
+    Raises:
+        FileNotFoundError: a file is not there.
+        TrajectoryError: the ending is not known, or the reader refuses.
+
+    >>> load("water.foo")
+    Traceback (most recent call last):
+    ...
+    mlcgmd.data.trajectory.TrajectoryError: water.foo: the ending '.foo' is not known; ...
+    """
+    paths = _paths(path)
+    first, kind = paths[0], formats.suffix(paths[0])
+    topology = None if top is None else Path(top)
+    if kind == ".nc" and first.exists() and first.open("rb").read(4) == b"\x89HDF":
+        if options or top is not None or len(paths) > 1:
+            raise TrajectoryError(f"{first} is a trajectory of this library, which is complete: leave {sorted(options) or 'top'} out")
+        return trajectory.load(first)
+    if kind in LAMMPS_DUMPS and (topology is None or formats.suffix(topology) not in TOPOLOGIES):
+        if topology is None or len(paths) > 1:
+            raise TrajectoryError(f"{first}: a LAMMPS dump is read one at a time and needs top=, its data file (LAMMPS's write_data)")
+        return from_lammps(first, topology, **options)
+    if topology is not None and formats.suffix(topology) == ".tpr":
+        if importlib.util.find_spec("MDAnalysis") is None:
+            raise TrajectoryError(f"{topology}: .tpr is read by MDAnalysis; pip install 'mlcgmd[mdanalysis]', or give a .pdb or .gro")
+        return from_mdanalysis(_universe(topology, paths), **({"system": _stem(first)} | options))
+    if kind not in (*LAMMPS_DUMPS, *TRAJECTORIES, *TOPOLOGIES):
+        raise TrajectoryError(
+            f"{first}: the ending {kind!r} is not known; read are our own .nc, LAMMPS dumps ({', '.join(LAMMPS_DUMPS)}) with top= their"
+            f" data file, {', '.join((*TRAJECTORIES, *TOPOLOGIES))}, and a .tpr as top="
+        )
+    return from_mdtraj(path, top=top, **options)
 
 
 def from_mdtraj(
-    source: mdtraj.Trajectory | str | PathLike[str] | Sequence[str | PathLike[str]],
+    source: mdtraj.Trajectory | File | Sequence[File],
     *,
-    system: str,
-    units: str,
-    top: mdtraj.Topology | str | PathLike[str] | None = None,
+    system: str | None = None,
+    units: str = "real",
+    top: mdtraj.Topology | File | None = None,
     frame_interval: float | None = None,
     particle_type: Sequence[str] | None = None,
     mass: np.ndarray | None = None,
     bond: np.ndarray | None = None,
+    type_name: Mapping[str, str] | None = None,
+    component_name: Mapping[str, str] | None = None,
     unwrap: bool = False,
+    drop_massless: bool = False,
 ) -> xr.Dataset:
-    """A trajectory in memory, or anything ``mdtraj.load`` reads, as a trajectory dataset.
+    """A trajectory in memory, or anything ``mdtraj.load`` reads: single molecules and mixtures, in a periodic box or without one.
 
-    Parameters: ``source`` an ``mdtraj.Trajectory``, a file or a sequence of files in order of time;
-    ``top`` the topology that files such as DCD or XTC lack; ``units`` "real" (mdtraj's nm become
-    angstrom) or "lj" (numbers as mdtraj holds them: it divides those of angstrom formats by 10);
-    ``frame_interval`` in ps or tau, where the file's own times are missing or wrong;
-    ``particle_type`` (N,) names, default the elements; ``mass`` (N,) in amu or m, default by
-    element; ``bond`` (n_bonds, 2), default those of the topology; ``unwrap`` makes molecules whole
-    and continuous by :func:`unwrapped`.
+    Args:
+        source: an ``mdtraj.Trajectory``, a file or a sequence of files in order of time.
+        system: a name, by default that of the (first) file without its ending.
+        units: "real" (mdtraj's nm become angstrom) or "lj" (numbers as mdtraj holds them: it divides those of angstrom formats by 10).
+        top: the topology that files such as DCD or XTC lack. Masses and charges of PSF and PRMTOP are kept.
+        frame_interval: in ps or tau, where the file's own times are missing (XYZ, PDB, GSD, most DCD in lj units) or wrong. Times are
+            those of the file; a DCD's are in its header. None are made up.
+        particle_type: (N,) names, default the elements.
+        mass: (N,) in amu or m, default those of the file, or else by element.
+        bond: (n_bonds, 2), default those of the topology.
+        type_name: name of a type -> another one, so that a family of systems shares its types.
+        component_name: formula of a molecule -> name, so that a family of polymers shares one.
+        unwrap: make molecules whole and continuous by :func:`.periodic.unwrapped`.
+        drop_massless: leave out particles without mass (virtual sites, lone pairs).
+
+    Returns:
+        The trajectory, with ``charge`` where the file has charges.
 
     Raises:
         FileNotFoundError: a file is not there.
-        TrajectoryError: mdtraj cannot read it; elements, bonds, time or orthorhombic box are
-            missing; the coordinates are wrapped; or anything :func:`.trajectory.validate` refuses.
+        TrajectoryError: mdtraj cannot read it; elements (or only guesses that cannot be right), bonds, also of a part, time or an
+            orthorhombic box are missing; the coordinates are wrapped; or anything :func:`.trajectory.validate` refuses.
     """
-    loaded = source if isinstance(source, mdtraj.Trajectory) else _load(source, top)
-
-    def refuse(what: str) -> None:
-        raise TrajectoryError(f"{system}: {what}")
-
-    topology = loaded.topology
-    elements: list[Any] = [atom.element for atom in topology.atoms] if topology is not None else [None] * loaded.n_atoms
-    unknown = [i for i, element in enumerate(elements) if element is None or element.atomic_number == 0]
-    if unknown and (particle_type is None or mass is None):
-        refuse(f"particle {unknown[0]} has no element; give particle_type= (a name per particle) and mass=")
-    names = list(particle_type) if particle_type is not None else [element.symbol for element in elements]
-    if mass is None:
-        mass = np.array([element.mass for element in elements])
-    if len(names) != loaded.n_atoms or len(mass) != loaded.n_atoms:
-        refuse(f"{len(names)} particle types and {len(mass)} masses were given for {loaded.n_atoms} particles")
+    paths = [] if isinstance(source, mdtraj.Trajectory) else _paths(source)
+    loaded: Any = source if isinstance(source, mdtraj.Trajectory) else _load(paths, top)
+    name = system or (_stem(paths[0]) if paths else "memory")
+    refuse = refusal(name)
+    if units not in trajectory.UNITS:
+        refuse(f"units {units!r} are not known; use one of {sorted(trajectory.UNITS)}")
+    n, topology = loaded.n_atoms, loaded.topology
+    if topology is None:
+        refuse("there is no topology; give the mdtraj.Trajectory one, or read the files with top=")
+    atoms = list(topology.atoms)
+    sites = [Site(atom.name, atom.residue.index, str(atom.residue)) for atom in atoms]
+    held = Path(top) if isinstance(top, str | PathLike) else paths[0] if paths and top is None else None
+    known = None if held is None else formats.particles(held)
+    elements, massless = _elements(atoms, sites, held, known)
+    given_mass, names = per_particle("mass", mass, n, refuse), per_particle("particle_type", particle_type, n, refuse)
+    masses = given_mass if given_mass is not None else None if known is None else known.mass
+    if given_mass is not None:
+        massless = np.asarray(mass) == 0
+    check_massless(sites, massless, drop_massless, refuse)
+    if names is None or masses is None:
+        check_elements(sites, elements, None if known is None else known.mass, massless, refuse)
+    names = names if names is not None else [element.symbol for element in elements]
+    masses = masses if masses is not None else np.array([element.mass for element in elements])
     if bond is None:
-        bond = np.array([[a.index, b.index] for a, b in topology.bonds] if topology is not None else [], np.int32).reshape(-1, 2)
-        if not len(bond):
-            refuse("the topology has no bonds; give bond= (an empty array if there really are none)")
+        bond = np.array([[a.index, b.index] for a, b in topology.bonds], np.int64).reshape(-1, 2)
+        check_bonded(sites, bond, names, massless, refuse)
     scale = 10.0 if units == "real" else 1.0
     box = None
     if loaded.unitcell_lengths is not None:
         if not np.allclose(loaded.unitcell_angles, 90.0, atol=1e-3):
             refuse(f"the box is not orthorhombic (angles {loaded.unitcell_angles[0].tolist()}); such boxes are not supported")
         box = loaded.unitcell_lengths.astype(np.float64) * scale
-    type_name = sorted(set(names))
-    return _make(
+    return _finish(
         loaded.xyz.astype(np.float64) * scale,
         box,
-        unwrap,
-        time=loaded.time if frame_interval is None else frame_interval * np.arange(loaded.n_frames),
-        particle_type=np.array([type_name.index(name) for name in names]),
-        type_name=type_name,
-        mass=np.asarray(mass),
-        bond=np.asarray(bond),
-        system=system,
+        names,
+        masses,
+        bond,
+        None if known is None or units != "real" else known.charge,
+        massless,
+        time=frame_times(loaded.time, paths, frame_interval, units, refuse),
+        system=name,
         units=units,
-        periodic=True,
-        provenance={"reader": "mdtraj", "source": _label(source)},
+        unwrap=unwrap,
+        type_name=type_name,
+        component_name=component_name,
+        provenance={"reader": "mdtraj", "source": [path.name for path in paths] or "memory"},
     )
 
 
-def from_polymer_folder(
-    path: str | PathLike[str], *, frame_interval: float, mass: np.ndarray | None = None, unwrap: bool = False
+def from_mdanalysis(
+    universe: "MDAnalysis.Universe",
+    *,
+    system: str | None = None,
+    units: str = "real",
+    frame_interval: float | None = None,
+    particle_type: Sequence[str] | None = None,
+    mass: np.ndarray | None = None,
+    bond: np.ndarray | None = None,
+    type_name: Mapping[str, str] | None = None,
+    component_name: Mapping[str, str] | None = None,
+    unwrap: bool = False,
+    drop_massless: bool = False,
 ) -> xr.Dataset:
-    """One polymer of the published chain data (Fu et al. 2023): a folder of :data:`POLYMER_FILES`, in LJ units.
+    """A universe of MDAnalysis, which reads more topologies (TPR among them): masses, charges, elements, bonds, times are its own.
 
-    Parameters: ``path`` the folder, whose name becomes ``system``; ``frame_interval`` in tau, which
-    the files do not hold; ``mass`` (N,), default 1; ``unwrap`` as in :func:`from_mdtraj`. Bonds may be
-    stored in one or in both directions.
+    Elements and masses that MDAnalysis guessed are not taken: an element is then that of the mass, a mass that of the element. Nor
+    is the time between frames that it makes up where a file has none.
 
-    The stored radius of gyration is kept as ``radius_of_gyration`` (F,), the simulation box as
-    ``lattice`` (F, 3), both in sigma; the single chain is not periodic, so there is no ``box``.
+    Args:
+        universe: its trajectory is read whole, from the start.
+        system: a name, by default that of the trajectory's file without its ending.
+        units: "real" (A, ps, amu, MDAnalysis's own) or "lj" (the same numbers as sigma, tau, m).
+        frame_interval: as in :func:`from_mdtraj`, like all others.
+        particle_type: (N,) names.
+        mass: (N,).
+        bond: (n_bonds, 2).
+        type_name: name of a type -> another one.
+        component_name: formula of a molecule -> name.
+        unwrap: make molecules whole and continuous.
+        drop_massless: leave out particles without mass.
 
     Raises:
-        FileNotFoundError: a file is not there.
-        TrajectoryError: a file is truncated, lacks its key or has the wrong shape; the stored
-            radius of gyration is not that of the positions; or anything that
-            :func:`.trajectory.validate` refuses.
+        TrajectoryError: as :func:`from_mdtraj`.
     """
-    path = Path(path)
-    data = _read_folder(path, POLYMER_FILES)
-
-    def refuse(key: str, what: str) -> None:
-        raise TrajectoryError(f"{path / POLYMER_FILES[key]}, key {key!r}: {what}")
-
-    position = data["position"]
-    if position.ndim != 3 or position.shape[2] != 3 or not len(position):
-        refuse("position", f"the shape is {position.shape}, not (frames, particles, 3)")
-    frames, n = position.shape[:2]
-    for key, count in {"particle_type": n, "rgs": frames, "lattice": 3 * frames}.items():
-        if data[key].size != count:
-            refuse(key, f"the shape is {data[key].shape}, but position has {frames} frames of {n} particles; fetch the folder again")
-    if data["bond_indices"].ndim != 2 or data["bond_indices"].shape[1] != 2:
-        refuse("bond_indices", f"the shape is {data['bond_indices'].shape}, not (bonds, 2)")
-    bond = np.unique(np.sort(data["bond_indices"].astype(np.int64), axis=1), axis=0)
-    lattice = data["lattice"].reshape(frames, 3)
-    dataset = _make(
-        position,
-        lattice,
-        unwrap,
-        time=frame_interval * np.arange(frames),
-        particle_type=data["particle_type"].reshape(n),
-        type_name=POLYMER_TYPES,
-        mass=np.ones(n) if mass is None else mass,
-        bond=bond,
-        system=path.name,
-        units="lj",
-        periodic=False,
-        provenance={"reader": "polymer folder", "source": path.name},
+    atoms, reader = universe.atoms, universe.trajectory
+    filename = getattr(reader, "filename", None)
+    paths = [Path(filename)] if isinstance(filename, str | PathLike) else []
+    name = system or (_stem(paths[0]) if paths else "memory")
+    refuse = refusal(name)
+    n = len(atoms)
+    sites = [Site(getattr(atom, "name", ""), int(atom.resindex), f"{getattr(atom, 'resname', '')}{atom.resid}") for atom in atoms]
+    given_mass, names = per_particle("mass", mass, n, refuse), per_particle("particle_type", particle_type, n, refuse)
+    known = atoms.masses if _is_known(universe, "masses") else None
+    masses = given_mass if given_mass is not None else known
+    symbols = atoms.elements.tolist() if _is_known(universe, "elements") else [""] * n
+    elements = [_element(symbol, None if known is None else float(known[i])) for i, symbol in enumerate(symbols)]
+    massless = np.zeros(n, bool) if masses is None else np.asarray(masses) == 0
+    check_massless(sites, massless, drop_massless, refuse)
+    if names is None or masses is None:
+        check_elements(sites, elements, known, massless, refuse)
+    names = names if names is not None else [getattr(element, "symbol", "") for element in elements]
+    masses = masses if masses is not None else np.array([element.mass for element in elements])
+    if bond is None:
+        bond = np.asarray(atoms.bonds.indices if hasattr(atoms, "bonds") else [], np.int64).reshape(-1, 2)
+        check_bonded(sites, bond, names, massless, refuse)
+    position, boxes, time = [], [], []
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        for step in reader:
+            position.append(step.positions.copy())
+            boxes.append(None if step.dimensions is None else step.dimensions.copy())
+            time.append(step.time)
+    made_up = any("no dt information" in str(warning.message) for warning in caught)
+    box = None
+    if all(edges is not None and edges[:3].all() for edges in boxes):
+        box = np.array(boxes, np.float64)
+        if not np.allclose(box[:, 3:], 90.0, atol=1e-3):
+            refuse(f"the box is not orthorhombic (angles {box[0, 3:].tolist()}); such boxes are not supported")
+    return _finish(
+        np.array(position, np.float64),
+        None if box is None else box[:, :3],
+        names,
+        masses,
+        bond,
+        atoms.charges if units == "real" and _is_known(universe, "charges") else None,
+        massless,
+        time=frame_times(np.array(time), paths, frame_interval, units, refuse, made_up),
+        system=name,
+        units=units,
+        unwrap=unwrap,
+        type_name=type_name,
+        component_name=component_name,
+        provenance={"reader": "MDAnalysis", "source": [path.name for path in paths] or "memory"},
     )
-    stored = data["rgs"].reshape(frames)
-    weight = dataset.mass.values / dataset.mass.values.sum()
-    centred = dataset.position.values - np.einsum("fnd,n->fd", dataset.position.values, weight)[:, None]
-    measured = np.sqrt(np.einsum("fnd,fnd,n->f", centred, centred, weight))
-    bad = np.flatnonzero(~(np.abs(stored - measured) <= RG_TOLERANCE * measured))
-    if len(bad):
-        refuse(
-            "rgs",
-            f"the radius of gyration of frame {bad[0]} is {stored[bad[0]]:.4g}, its positions give {measured[bad[0]]:.4g};"
-            " are the masses equal (else give mass=), and do the files belong together?",
-        )
-    dataset["radius_of_gyration"] = ("frame", stored.astype(np.float32), {"units": "sigma"})
-    dataset["lattice"] = (("frame", "xyz"), lattice.astype(np.float32), {"units": "sigma"})
-    return dataset
 
 
-def unwrapped(position: np.ndarray, box: np.ndarray, bond: np.ndarray, mass: np.ndarray) -> np.ndarray:
-    """Make molecules whole along their bonds, then continuous in time: unwrapped positions (F, N, 3).
-
-    ``position`` (F, N, 3) and ``box`` (F, 3) in the same unit, ``bond`` (n_bonds, 2), ``mass`` (N,).
-    Right as long as bonds are shorter than half the box, centres of mass of molecules move by less than that between frames,
-    and the box keeps its size.
-    """
-    position, n = np.array(position, dtype=np.float64), position.shape[1]
-    graph = coo_array((np.ones(len(bond)), (bond[:, 0], bond[:, 1])), shape=(n, n)).tocsr()
-    molecule = trajectory.molecules_from_bonds(bond, n)
-    for first in np.unique(molecule, return_index=True)[1]:
-        order, parent = breadth_first_order(graph, first, directed=False)
-        for i in order[1:]:
-            step = position[:, i] - position[:, parent[i]]
-            position[:, i] -= box * np.round(step / box)
-    jumps = np.diff(_centres(position, molecule, mass), axis=0)
-    edges = box[1:, None]
-    shift = np.cumsum(edges * np.round(jumps / edges), axis=0)
-    position[1:] -= shift[:, molecule]
-    return position
-
-
-def _centres(position: np.ndarray, molecule: np.ndarray, mass: np.ndarray) -> np.ndarray:
-    """Centres of mass (F, M, 3) of the molecules."""
-    n = len(molecule)
-    weight = coo_array((mass / np.bincount(molecule, mass)[molecule], (molecule, np.arange(n)))).tocsr()
-    return (weight @ position.transpose(1, 0, 2).reshape(n, -1)).reshape(weight.shape[0], -1, 3).transpose(1, 0, 2)
+def _finish(
+    position: np.ndarray,
+    box: np.ndarray | None,
+    names: Sequence[str],
+    mass: np.ndarray,
+    bond: np.ndarray,
+    charge: np.ndarray | None,
+    massless: np.ndarray,
+    **rest: Any,
+) -> xr.Dataset:
+    """The trajectory without the ``massless`` (N,) particles and their bonds; their charges go to the particles before them."""
+    bond = np.asarray(bond, np.int64).reshape(-1, 2)
+    trajectory.check_bonds(bond, len(names))
+    kept = np.flatnonzero(~massless)
+    new = np.maximum(np.cumsum(~massless) - 1, 0)
+    return assemble(
+        position[:, kept] if massless.any() else position,
+        box,
+        names=np.asarray(names)[kept].tolist(),
+        mass=np.asarray(mass)[kept],
+        bond=new[bond[~massless[bond].any(axis=1)]],
+        charge=None if charge is None else np.bincount(new, charge, minlength=len(kept)),
+        **rest,
+    )
 
 
-def _make(position: np.ndarray, box: np.ndarray | None, unwrap: bool, *, periodic: bool, **rest: Any) -> xr.Dataset:
-    """The dataset; ``box`` becomes part of it only where the system is ``periodic``."""
-    system, bond, mass = rest["system"], rest["bond"].reshape(-1, 2), rest["mass"]
-    if unwrap:
-        if box is None:
-            raise TrajectoryError(f"{system}: unwrap=True needs a box, and there is none")
-        trajectory._check_bonds(bond, position.shape[1])
-        position = unwrapped(position, box, bond, mass)
-    dataset = trajectory.make(position, box=box if periodic else None, **rest)
-    if box is not None and len(position) > 1:
-        jumps = np.abs(np.diff(_centres(position, dataset.molecule.values, mass), axis=0)) > 0.5 * box[1:, None]
-        if jumps.any():
-            frame, molecule, _ = np.argwhere(jumps)[0]
-            raise TrajectoryError(
-                f"{system}: molecule {molecule} jumps by more than half the box after frame {frame}: the coordinates look wrapped;"
-                " give unwrapped coordinates or unwrap=True"
-            )
-    return dataset
+def _elements(atoms: list[Any], sites: list[Site], path: Path | None, known: formats.Particles | None) -> tuple[list[Any], np.ndarray]:
+    """mdtraj's elements, None where a guess of its own may be wrong, and which particles (N,) are massless sites."""
+    elements: list[Any] = [atom.element for atom in atoms]
+    if known is not None and path is not None:
+        if formats.guesses_by_mass(path):
+            elements = [e if e is not None and is_mass_of(e, m) else None for e, m in zip(elements, known.mass, strict=True)]
+        return elements, known.mass == 0
+    guessed = formats.guessed_elements(path) if path is not None else lambda serial: False
+    massless = np.zeros(len(atoms), bool)
+    for i, (atom, site) in enumerate(zip(atoms, sites, strict=True)):
+        is_guess, virtual = guessed(atom.serial), elements[i] is not None and elements[i].atomic_number == 0
+        massless[i] = virtual and (not is_guess or site.name.upper().startswith(SITE_NAMES))
+        if is_guess and not virtual and elements[i] is not None and not is_right_guess(site, atom.residue.n_atoms == 1, elements[i]):
+            elements[i] = None
+    return elements, massless
 
 
-def _load(source: Any, top: Any) -> mdtraj.Trajectory:
-    paths = [Path(source)] if isinstance(source, str | PathLike) else [Path(path) for path in source]
+def _element(symbol: str, mass: float | None) -> Any:
+    """The element called so, or else of that mass; None if there is none."""
+    named = next((element for element in STANDARD if symbol and element.symbol.upper() == symbol.upper()), None)
+    if named is None and mass is not None and is_mass_of(nearest_element(mass), mass):
+        return nearest_element(mass)
+    return named
+
+
+def _is_known(universe: "MDAnalysis.Universe", attribute: str) -> bool:
+    """Whether the topology holds the attribute, other than by a guess of MDAnalysis."""
+    held = getattr(universe._topology, attribute, None)
+    return held is not None and not np.any(held.is_guessed)
+
+
+def _universe(top: Path, paths: list[Path]) -> "MDAnalysis.Universe":
+    import MDAnalysis
+
+    for path in (top, *paths):
+        if not path.exists():
+            raise FileNotFoundError(f"{path} is not there")
+    try:
+        return MDAnalysis.Universe(str(top), [str(path) for path in paths])
+    except (OSError, ValueError, TypeError, EOFError) as error:
+        raise TrajectoryError(f"MDAnalysis cannot read {top} with {', '.join(map(str, paths))} ({error}); are the files whole?") from error
+
+
+def _load(paths: list[Path], top: mdtraj.Topology | File | None) -> mdtraj.Trajectory:
     for path in paths:
         if not path.exists():
             raise FileNotFoundError(f"{path} is not there")
@@ -225,25 +330,9 @@ def _load(source: Any, top: Any) -> mdtraj.Trajectory:
         raise TrajectoryError(f"mdtraj cannot read {names} ({error}); is the file whole, and does its format need top=?") from error
 
 
-def _label(source: Any) -> str | list[str]:
-    if isinstance(source, mdtraj.Trajectory):
-        return "memory"
-    return Path(source).name if isinstance(source, str | PathLike) else [Path(path).name for path in source]
+def _paths(source: File | Sequence[File]) -> list[Path]:
+    return [Path(source)] if isinstance(source, str | PathLike) else [Path(path) for path in source]
 
 
-def _read_folder(folder: Path, files: dict[str, str]) -> dict[str, np.ndarray]:
-    """The published layout: of each file, key -> name, the data set of that key."""
-    for name in files.values():
-        if not (folder / name).exists():
-            raise FileNotFoundError(f"{folder / name} is not there; this folder should hold {sorted(files.values())}")
-    return {key: _read_h5(folder / name, key) for key, name in files.items()}
-
-
-def _read_h5(path: Path, key: str) -> np.ndarray:
-    try:
-        with h5py.File(path, "r") as handle:
-            if key not in handle:
-                raise TrajectoryError(f"{path} has no dataset {key!r}, only {sorted(handle)}")
-            return np.asarray(handle[key])
-    except OSError as error:
-        raise TrajectoryError(f"{path} is truncated or not an HDF5 file ({error}); fetch it again") from error
+def _stem(path: Path) -> str:
+    return path.name.split(".")[0]

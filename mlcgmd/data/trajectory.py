@@ -20,20 +20,28 @@ dimensions (energies, say) are kept as they are.
 """
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import xarray as xr
-from scipy.sparse import coo_array
-from scipy.sparse.csgraph import connected_components
 
 from ..paths import atomic
+from .periodic import molecules_from_bonds, through_box, whole
 
 FORMAT_VERSION = 1
 UNITS = {"lj": ("sigma", "tau", "m"), "real": ("angstrom", "ps", "amu")}
 """The two unit systems of the project: (length, time, mass)."""
+
+
+TIME_TOLERANCE = 1e-4
+"""Largest deviation of an interval between frames from their mean, relative."""
+NETWORK = (
+    "it is bonded to its own periodic image: a network through the box, or a box smaller than two bonds."
+    " Such a molecule has no unwrapped coordinates; only molecules that end are supported"
+)
+"""What is said of bonds that close a ring through the periodic box."""
 
 
 class TrajectoryError(ValueError):
@@ -76,7 +84,7 @@ def make(
         raise TrajectoryError(f"position must have shape (frames, particles, 3), not {position.shape}")
     n = position.shape[1]
     bond = np.asarray(bond, dtype=np.int32).reshape(-1, 2)
-    _check_bonds(bond, n)
+    check_bonds(bond, n)
     if molecule is None:
         molecule = molecules_from_bonds(bond, n)
     length_unit, time_unit, mass_unit = UNITS[units]
@@ -117,13 +125,7 @@ def make(
     return validate(dataset)
 
 
-def molecules_from_bonds(bond: np.ndarray, n: int) -> np.ndarray:
-    """Molecule index (N,) of each particle: the connected components of the bond graph."""
-    graph = coo_array((np.ones(len(bond)), (bond[:, 0], bond[:, 1])), shape=(n, n))
-    return connected_components(graph, directed=False)[1].astype(np.int32)
-
-
-def _check_bonds(bond: np.ndarray, n: int) -> None:
+def check_bonds(bond: np.ndarray, n: int) -> None:
     bad = np.flatnonzero(((bond < 0) | (bond >= n)).any(axis=1))
     if len(bad):
         raise TrajectoryError(
@@ -175,7 +177,7 @@ def validate(trajectory: xr.Dataset) -> xr.Dataset:
     if not heavy.all():
         refuse(f"the mass of particle {np.flatnonzero(~heavy)[0]} is not a positive number")
     bond, molecule = trajectory.bond.values, trajectory.molecule.values
-    _check_bonds(bond, n)
+    check_bonds(bond, n)
     components = molecules_from_bonds(bond, n)
     crossing = np.flatnonzero(molecule[bond[:, 0]] != molecule[bond[:, 1]])
     if len(crossing):
@@ -187,38 +189,61 @@ def validate(trajectory: xr.Dataset) -> xr.Dataset:
     mixed = np.flatnonzero(part[bond[:, 0]] != part[bond[:, 1]])
     if len(mixed):
         refuse(f"bond {mixed[0]} joins two components, {' and '.join(names[k] for k in part[bond[mixed[0]]])}; a molecule has one")
-    time = trajectory.time.values
-    if len(time) > 1:
-        step = np.diff(time)
-        if (step <= 0).any() or np.ptp(step) > 1e-4 * step.mean():
-            refuse(f"frames are not equally spaced in time (intervals {step.min():g} to {step.max():g})")
+    _check_times(trajectory.time.values, refuse)
+    if "box" in trajectory and not (np.isfinite(trajectory.box) & (trajectory.box > 0)).all():
+        refuse("the box has an edge that is not positive")
     if "level" not in trajectory.attrs:
         _check_unwrapped(trajectory, refuse)
     return trajectory
 
 
-def _check_unwrapped(trajectory: xr.Dataset, refuse: Any) -> None:
-    bond = trajectory.bond.values
+def _check_times(time: np.ndarray, refuse: Callable[[str], None]) -> None:
+    """Equally spaced, as far as single precision can tell: many formats hold times as float32."""
+    if len(time) < 2:
+        return
+    step = np.diff(time)
+    interval = (time[-1] - time[0]) / (len(time) - 1)
+    rounding = float(np.spacing(np.float32(np.abs(time).max())))
+    allowed = max(TIME_TOLERANCE * interval, min(1.01 * rounding, interval / 4))  # a lost frame is off by half an interval or more
+    if (step > 0).all() and np.abs(step - interval).max() <= allowed:
+        return
+    if (step <= 0).any():
+        k = int(np.flatnonzero(step <= 0)[0])
+        refuse(f"time does not grow from frame {k} ({time[k]:g}) to {k + 1} ({time[k + 1]:g}); is it there twice? Or give frame_interval=")
+    k = int(step.argmax())
+    what = f"frames are not equally spaced in time (intervals {step.min():g} to {step.max():g}, the latter after frame {k})"
+    if rounding > interval / 4:
+        refuse(f"{what}: in single precision, times near {time[-1]:g} are {rounding:.2g} apart, too far to tell; give frame_interval=")
+    refuse(f"{what}: is a frame lost or there twice?")
+
+
+def _check_unwrapped(trajectory: xr.Dataset, refuse: Callable[[str], None]) -> None:
+    """No bond longer than half the box, or without a box than five times the median, in any frame."""
+    bond, position = trajectory.bond.values, trajectory.position.values
     if not len(bond):
         return
-    position = trajectory.position.values
-    frames = np.unique(np.linspace(0, len(position) - 1, 200).astype(int))
-    vectors = np.abs(position[frames][:, bond[:, 0]] - position[frames][:, bond[:, 1]])
-    if "box" in trajectory:
-        box = trajectory.box.values[frames]
-        if not (np.isfinite(box) & (box > 0)).all():
-            refuse("the box has an edge that is not positive")
-        bad = np.argwhere((vectors > 0.5 * box[:, None]).any(axis=2))
-    else:
-        length = np.linalg.norm(vectors, axis=2)
-        typical = np.median(length)
-        bad = np.argwhere(length > 5 * typical) if typical > 0 else np.empty((0, 2), int)
-    if len(bad):
-        frame, b = frames[bad[0][0]], bad[0][1]
-        refuse(
-            f"bond {b} ({bond[b, 0]}-{bond[b, 1]}) is {np.linalg.norm(position[frame, bond[b, 0]] - position[frame, bond[b, 1]]):.3g}"
-            f" long in frame {frame}: the coordinates look wrapped or broken; give unwrapped coordinates"
-        )
+    box = trajectory.box.values if "box" in trajectory else None
+    if box is None:
+        few = position[np.unique(np.linspace(0, len(position) - 1, 200).astype(int))]
+        longest = 5 * float(np.median(np.linalg.norm(few[:, bond[:, 0]] - few[:, bond[:, 1]], axis=2))) or np.inf
+    chunk = max(1, 2**21 // len(bond))
+    for start in range(0, len(position), chunk):
+        part = position[start : start + chunk]
+        vectors = part[:, bond[:, 0]] - part[:, bond[:, 1]]
+        if box is None:
+            broken = np.einsum("fbx,fbx->fb", vectors, vectors) > longest**2
+        else:
+            broken = (np.abs(vectors) > 0.5 * box[start : start + chunk, None]).any(axis=2)
+        if not broken.any():
+            continue
+        k, b = np.argwhere(broken)[0]
+        frame = start + k
+        where = f"bond {b} ({bond[b, 0]}-{bond[b, 1]}) is {np.linalg.norm(vectors[k, b]):.3g} long in frame {frame}"
+        if box is not None:
+            one = slice(frame, frame + 1)
+            if len(through_box(whole(position[one], box[one], bond), box[one], bond)):
+                refuse(f"{where}: {NETWORK}")
+        refuse(f"{where}: the coordinates look wrapped or broken; give unwrapped coordinates")
 
 
 def by_formula(particle_type: np.ndarray, type_name: Sequence[str], molecule: np.ndarray) -> tuple[np.ndarray, list[str]]:
@@ -244,7 +269,8 @@ def frame_interval(trajectory: xr.Dataset) -> float:
     """
     if trajectory.sizes["frame"] < 2:
         raise TrajectoryError(f"{trajectory.attrs['system']}: one frame has no frame interval")
-    return float(np.diff(trajectory.time.values).mean())
+    time = trajectory.time.values
+    return float((time[-1] - time[0]) / (len(time) - 1))
 
 
 def save(trajectory: xr.Dataset, path: Path | str, resolution: float = 0.01) -> Path:
@@ -280,9 +306,7 @@ def load(path: Path | str) -> xr.Dataset:
     """
     path = Path(path)
     if not path.exists():
-        raise FileNotFoundError(
-            f"{path} is not there; `python -m mlcgmd.paper.datasets list` shows which data sets exist and how to build them"
-        )
+        raise FileNotFoundError(f"{path} is not there; `mlcgmd datasets list` shows which data sets exist and how to build them")
     try:
         with xr.open_dataset(path, engine="h5netcdf") as dataset:
             dataset = dataset.load()

@@ -59,7 +59,7 @@ class Spec(Protocol):
 
     @property
     def relaxed(self) -> bool:
-        """Whether ``start`` comes from equilibrium: minimising it would take out the heat that it holds."""
+        """True if ``start`` is equilibrated; skip energy minimisation, which would quench it."""
 
     @property
     def platform(self) -> str: ...

@@ -42,7 +42,7 @@ class Topology(Movable):
         bead_mass: in the trajectory's mass unit.
         component: of each bead, index into the system's component names.
         weight: of each bead in a training loss, proportional to 1 / sqrt(beads of its component), with mean 1 in each
-            system: a box has few ions, and they are what is asked for.
+            system: a box has few ions, and they carry the quantities of interest.
         pair: beads i < j of each pair along bonds.
         pair_feature: [1 if bonded, 1 / number of CG bonds between i and j].
         box: edges of each system's periodic box, infinite where there is none.

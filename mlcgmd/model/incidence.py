@@ -21,7 +21,7 @@ class Movable:
 
 
 class _Sum(torch.autograd.Function):
-    """Sums over the rows that each bag names, times a weight each: what ``embedding_bag`` does, several times as fast as
+    """Weighted segment sum, ``out[k] = sum_i w[i] rows[index[i]]`` over bag k, by ``embedding_bag``: several times as fast as
     ``index_select`` and ``index_add``. Its gradient is such a sum too, over the bags of the transposed matrix, which are at hand here.
 
     Bags are (index, where each begins or None if the index has a row for each, weight or None).

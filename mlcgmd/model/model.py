@@ -10,7 +10,7 @@ from safetensors.torch import load_file, save_file
 from torch import nn
 
 from ..paths import atomic
-from .domain import Domain
+from .domain import Domain, Frames
 from .refiner import Refiner
 from .simulator import Simulator, SimulatorConfig
 
@@ -76,6 +76,7 @@ class Model(nn.Module):
             beads={name: (low, high) for name, (low, high) in known["beads"].items()},
             bond_type=tuple((a, b) for a, b in known["bond_type"]),
             density=known["density"] and tuple(known["density"]),
+            frames=Frames(tuple(known["frames"]["median"]), tuple(known["frames"]["width"]), known["frames"]["threshold"]),
         )
         model = cls(SimulatorConfig(**config), header["refiner_layers"], domain).to(device)
         try:

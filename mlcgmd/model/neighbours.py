@@ -1,4 +1,4 @@
-"""Pairs of a moment: which beads in a periodic box are near each other now, besides those along bonds that always are.
+"""Neighbour lists: non-bonded pairs within the cutoff, rebuilt at every step.
 
 In small boxes all distances are computed, in large ones cell lists are: the pairs are the same.
 """
@@ -54,8 +54,8 @@ def near(graph: Batch, position: Float[Tensor, "n 3"], radius: float | None) -> 
     return torch.cat(pairs, dim=1), torch.cat(shifts, dim=1)
 
 
-def part(graph: Batch, position: Float[Tensor, "n 3"], core: Float[Tensor, "C C"]) -> Float[Tensor, "n 3"]:
-    """Positions in a periodic box, beads not along bonds moved apart, half each, to the distance ``core`` of their components.
+def push_apart(graph: Batch, position: Float[Tensor, "n 3"], core: Float[Tensor, "C C"]) -> Float[Tensor, "n 3"]:
+    """Push overlapping non-bonded beads of a periodic box apart, half the overlap each, to the distance ``core`` of their components.
 
     One pass: with a third bead between them two may stay a little nearer.
     """

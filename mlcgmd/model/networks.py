@@ -5,8 +5,8 @@ pairs. Inputs are scalars that do not change under translation, rotation and ref
 leave as sums of the pair vectors that came in, with learned scalar coefficients. So the networks
 are equivariant by construction and need not learn it from rotated copies of the data.
 
-What pairs have few of, their vectors and features, has the pairs along its last dimension: operations on it run along memory.
-States have them along the first, as matrix products want it. What is made in a step is changed in place where that saves a pass.
+Memory layout: pair vectors and features are stored features first, (c, E), so that element-wise operations are contiguous; latent
+states are (E, width), as matrix products need. Temporaries are updated in place.
 """
 
 from itertools import pairwise
@@ -30,7 +30,7 @@ class MLP(nn.Sequential):
 
 
 def residual(x: Float[Tensor, "m width"], update: Float[Tensor, "m c"], layer: nn.Linear) -> Float[Tensor, "m width"]:
-    """x + layer(update), a pass through memory less: the product adds to what is there."""
+    """x + layer(update), fused by ``addmm_`` to avoid a temporary."""
     return (x + layer.bias).addmm_(update, layer.weight.T)
 
 

@@ -31,7 +31,7 @@ from ..parallel import processor_time
 from ..paths import atomic
 from .graph import Batch, batch
 from .model import Model
-from .neighbours import part
+from .neighbours import push_apart
 from .samplers import DEFAULT, Sampler
 from .system import CoarseSystem, MismatchError
 
@@ -40,7 +40,7 @@ BLOCK = 100
 SMALL = 1_000_000
 """Beads times evaluations of a run that is so short that it stays in this process."""
 PART = 800
-"""Beads of all replicas of a part of a run: enough for efficient matrix products, few enough to be near a core's cache (notebook 10)."""
+"""Target batch size per worker, in beads: large enough for efficient matrix products, small enough for the cache (notebook 10)."""
 
 
 def fitted(model: Model, systems: Sequence[CoarseSystem]) -> list[CoarseSystem]:
@@ -107,7 +107,7 @@ class Stepper:
             u = self.model.refiner(self.graph, history[-1], prediction, u, torch.full_like(prediction.std, sigma))
             if self.core is None:
                 return u
-            return (part(self.graph, prediction.mean + prediction.std * u, self.core) - prediction.mean) / prediction.std
+            return (push_apart(self.graph, prediction.mean + prediction.std * u, self.core) - prediction.mean) / prediction.std
 
         u = self.sampler(denoise, (history.shape[1], 3), generator, history.device)
         moved = prediction.mean + prediction.std * u
@@ -125,7 +125,7 @@ def centre(x: Float[Tensor, "n 3"], mass: Float[Tensor, "n 1"], graph: Batch) ->
 
 def simulate(
     model: Model,
-    systems: Sequence[CoarseSystem],
+    systems: Sequence[CoarseSystem] | CoarseSystem,
     path: Path | str | None = None,
     *,
     steps: int,
@@ -148,7 +148,7 @@ def simulate(
 
     Args:
         model: a trained model; it knows its time step.
-        systems: coarse-grained at the model's level, of its particle types and components.
+        systems: one or several, coarse-grained at the model's level, of its particle types and components.
         path: of the file; None keeps the run in memory only.
         steps: ML steps of ``model.config.time_step``.
         replicas: independent runs of each system.
@@ -168,7 +168,7 @@ def simulate(
         OutOfRangeError: a system is outside of what the model was trained on; the message names the quantity and both numbers.
         ValueError: ``path`` or its leftovers belong to a run with other arguments or of other data.
     """
-    systems = fitted(model, systems)
+    systems = fitted(model, [systems] if isinstance(systems, CoarseSystem) else systems)
     if not extrapolate:
         model.domain.check(systems)
     label = json.dumps(

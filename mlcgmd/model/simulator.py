@@ -20,7 +20,7 @@ from .networks import MLP, Directions, Interaction, VectorReadout, invariants, n
 
 @dataclass(frozen=True)
 class SimulatorConfig:
-    """What a simulator is, and for what it may be used; times and lengths in the data's units."""
+    """Architecture, normalisation constants, and the data (time step, level, types) that the simulator is valid for; data units."""
 
     time_step: float
     """One ML step."""
@@ -40,8 +40,8 @@ class SimulatorConfig:
     fixed_centre: bool = False
     """Momentum policy: whether the centre of mass of each copy stays where it is, as in MD of zero total momentum."""
     core: tuple[tuple[float, ...], ...] | None = None
-    """Smallest distance of beads of each two components, not along bonds, in the training set: nothing is known of nearer ones,
-    which are moved apart. None: there is no box."""
+    """(C, C) shortest non-bonded distance of each pair of components in the training data. Sampled beads closer than this are pushed
+    apart. None for non-periodic systems."""
     width: int = 64
     layers: int = 4
     embedding_layers: int = 3

@@ -1,13 +1,12 @@
-"""Training: loss, Lightning module, EMA, resume, command line.
+"""Training: loss, Lightning module, EMA, resume.
 
-``python -m mlcgmd.model.training run.yaml`` runs :func:`train` with the fields of :class:`TrainConfig`; under
-``torchrun`` the same file trains on many GPUs or nodes (DDP).
+The command ``mlcgmd train run.yaml`` runs :func:`train` with the fields of :class:`TrainConfig`;
+``torchrun -m mlcgmd train run.yaml`` trains on many GPUs or nodes (DDP).
 """
 
 import dataclasses
 import json
 import os
-import sys
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -18,14 +17,12 @@ import numpy as np
 import pandas as pd
 import pytorch_lightning as lightning
 import torch
-import yaml
 from torch import Tensor
 
-from ..paper import datasets
 from .domain import Domain
 from .model import Model
 from .simulator import SimulatorConfig
-from .system import CoarseSystem, prepare
+from .system import CoarseSystem
 from .windows import Windows
 
 LAST, CURVES = "last.ckpt", "curves.jsonl"
@@ -80,7 +77,7 @@ class Training(lightning.LightningModule):
         self.last_row = 0
 
     def _average(self, average: Tensor, weight: Tensor, n: int | Tensor) -> Tensor:
-        # Young averages forget faster, so that a short training is not dominated by its first weights.
+        # EMA warm-up: decay min(ema, (1 + n) / (10 + n)).
         return torch.lerp(weight, average, min(self.config.ema, (1 + float(n)) / (10 + float(n))))
 
     @property
@@ -268,22 +265,3 @@ def train(
 def minutes(curves: pd.DataFrame) -> float:
     """Time that a training took, from its curves: that of the typical row times the number of rows, so that a pause does not count."""
     return float(curves.time.diff().median() * len(curves) / 60) if len(curves) > 1 else 0.0
-
-
-def main(arguments: list[str]) -> None:
-    """``python -m mlcgmd.model.training run.yaml``: train, and write the model of ``run.yaml``.
-
-    The file has the fields of :class:`TrainConfig` and ``dataset``, ``level``, ``folder``, ``model``.
-    """
-    if len(arguments) != 1:
-        raise SystemExit(main.__doc__)
-    options = yaml.safe_load(Path(arguments[0]).read_text())
-    dataset, level, folder, path = (options.pop(key) for key in ("dataset", "level", "folder", "model"))
-    systems, validation = ([prepare(t, level) for t in datasets.load(dataset, split)] for split in ("train", "validation"))
-    model, curves = train(systems, validation, TrainConfig(**options), folder)
-    if FIRST_RANK:
-        model.save(path, {"dataset": dataset, "minutes": round(minutes(curves), 1)} | options)
-
-
-if __name__ == "__main__":
-    main(sys.argv[1:])

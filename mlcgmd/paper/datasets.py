@@ -1,26 +1,24 @@
-"""The named data sets: specs, splits, build, checksums, open.
+"""The named data sets: specs, splits, build, checksums, open. The command ``mlcgmd datasets`` does it from a shell."""
 
-``python -m mlcgmd.paper.datasets list | build NAME [SPLIT ...] | start NAME | verify NAME | fetch``
-"""
-
-import argparse
 import hashlib
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import xarray as xr
+from filelock import FileLock
 
 from ..data import trajectory
-from ..data.published import fetch
 from ..md.chain import ChainSpec, random_sequence, regular_sequence
 from ..md.electrolyte import ContinuedSpec, ElectrolyteSpec
 from ..md.run import Spec, run_many
 from ..paths import DATA, SHIPPED, atomic
 
 REGISTRY = "registry.json"
+"""Name of the file of checksums: each folder of a root has one of all files in and beneath it, and the root one of its own files."""
 SPLITS = ("train", "validation", "test")
 
 
@@ -209,13 +207,13 @@ def build(name: str, splits: tuple[str, ...] = SPLITS, processes: int | None = N
     """Run the MD of a set (what is there already is kept) and enter the files in the registry.
 
     Raises:
-        ValueError: the start of a continued set has another checksum than the registry.
+        ValueError: the start of a continued set is not the registered one.
     """
     members = DATASETS.get(name)
     if isinstance(members, ElectrolyteSet) and members.continued:
         verify(path_of(members.start(name), SHIPPED), SHIPPED)
     paths = run_many([(spec, path_of(spec, root)) for split in splits for spec in specs(name, split)], processes)
-    register(paths, command=f"python -m mlcgmd.paper.datasets build {name}", root=root)
+    register(paths, command=f"mlcgmd datasets build {name}", root=root)
     return paths
 
 
@@ -229,7 +227,7 @@ def build_start(name: str, root: Path = DATA) -> Path:
     if not (isinstance(members, ElectrolyteSet) and members.continued):
         raise ValueError(f"{name} has no start: each of its runs is equilibrated by itself")
     paths = run_many([(spec := members.start(name), path_of(spec, root))])
-    register(paths, command=f"python -m mlcgmd.paper.datasets start {name}", root=root)
+    register(paths, command=f"mlcgmd datasets start {name}", root=root)
     return paths[0]
 
 
@@ -239,32 +237,65 @@ def sha256(path: Path) -> str:
         return hashlib.file_digest(handle, "sha256").hexdigest()
 
 
-def registry(root: Path = DATA) -> dict[str, dict]:
-    """The registry: file (relative to ``root``) -> sha256, bytes, command."""
-    path = root / REGISTRY
+def _home(path: Path, root: Path) -> tuple[Path, str]:
+    """The registry that a file belongs to, and its name there."""
+    parts = path.relative_to(root).parts
+    folder = root / parts[0] if len(parts) > 1 else root
+    return folder / REGISTRY, path.relative_to(folder).as_posix()
+
+
+def _read(path: Path) -> dict[str, dict]:
     return json.loads(path.read_text()) if path.exists() else {}
 
 
-def register(paths: list[Path], command: str, root: Path = DATA) -> None:
-    """Enter shipped files with checksum, size and the command that makes them."""
-    entries = registry(root)
+def registry(root: Path = DATA) -> dict[str, dict]:
+    """All that is registered under ``root``: file (relative to ``root``) -> sha256, bytes, command."""
+    return {
+        (path.parent / file).relative_to(root).as_posix(): entry
+        for path in [root / REGISTRY, *sorted(root.glob(f"*/{REGISTRY}"))]
+        for file, entry in _read(path).items()
+    }
+
+
+def register(paths: Sequence[Path], command: str, root: Path = DATA) -> None:
+    """Enter files with checksum, size and the command that makes them in the registries of their folders.
+
+    Several processes may register at the same time: each waits for the lock of a folder while another writes.
+
+    Args:
+        paths: files under ``root``.
+        command: what makes them, as a shell takes it.
+        root: the folder whose folders have registries.
+    """
+    entries: dict[Path, dict[str, dict]] = {}
     for path in paths:
-        entries[path.relative_to(root).as_posix()] = {"sha256": sha256(path), "bytes": path.stat().st_size, "command": command}
-    with atomic(root / REGISTRY) as temporary:
-        temporary.write_text(json.dumps(dict(sorted(entries.items())), indent=1) + "\n")
+        home, name = _home(path, root)
+        entries.setdefault(home, {})[name] = {"sha256": sha256(path), "bytes": path.stat().st_size, "command": command}
+    for home, new in entries.items():
+        with FileLock(home.with_name(f".{REGISTRY}.lock")), atomic(home) as temporary:
+            temporary.write_text(json.dumps(dict(sorted((_read(home) | new).items())), indent=1) + "\n")
 
 
 def verify(path: Path, root: Path = DATA) -> Path:
     """Return ``path`` if its checksum is the registered one.
 
+    A file that is not there is returned too: who reads it can say how it is made.
+
     Raises:
-        ValueError: the file is not the registered one (changed, truncated or corrupted).
+        ValueError: the file is not registered, or it is not the registered one (changed, truncated or corrupted).
     """
-    entry = registry(root).get(path.relative_to(root).as_posix())
-    if entry and path.exists() and sha256(path) != entry["sha256"]:
+    if not path.exists():
+        return path
+    home, name = _home(path, root)
+    entry = _read(home).get(name)
+    if entry is None:
         raise ValueError(
-            f"{path} has another checksum than {REGISTRY} says (corrupted or changed);"
-            f" restore it from git or make it anew: {entry['command']}"
+            f"{path} has no entry in {home}, so nothing says that it is what it should be; make it anew with the command that makes"
+            " the files beside it, or call datasets.register if you trust it"
+        )
+    if sha256(path) != entry["sha256"]:
+        raise ValueError(
+            f"{path} has another checksum than {home} says (corrupted or changed); restore it from git or make it anew: {entry['command']}"
         )
     return path
 
@@ -274,39 +305,6 @@ def load(name: str, split: str, root: Path = DATA) -> list[xr.Dataset]:
 
     Raises:
         FileNotFoundError: a file is not there (build it first).
-        ValueError: a file has another checksum than the registry.
+        ValueError: a file has no entry in the registry of its folder, or another checksum.
     """
     return [trajectory.load(verify(path_of(spec, root), root)) for spec in specs(name, split)]
-
-
-def main(arguments: list[str] | None = None) -> None:
-    """The command line."""
-    parser = argparse.ArgumentParser(prog="python -m mlcgmd.paper.datasets", description=__doc__)
-    parser.add_argument("action", choices=["list", "build", "start", "verify", "fetch"])
-    parser.add_argument("name", nargs="?", choices=sorted(DATASETS))
-    parser.add_argument("split", nargs="*", help=f"some of {', '.join(SPLITS)} (default: all)")
-    parser.add_argument("--processes", type=int, help="default: one per core")
-    options = parser.parse_args(arguments)
-    if options.action == "list":
-        for name in DATASETS:
-            here = {split: sum(path_of(s).exists() for s in specs(name, split)) for split in SPLITS}
-            print(name, {split: f"{here[split]} of {len(specs(name, split))} built" for split in SPLITS})
-        return
-    if options.action == "fetch":
-        print(f"{len(fetch(DATA / 'published'))} polymers in {DATA / 'published'}")
-        return
-    if options.name is None:
-        parser.error(f"{options.action} needs the name of a data set")
-    splits = tuple(options.split) or SPLITS
-    if options.action == "build":
-        build(options.name, splits, options.processes)
-    elif options.action == "start":
-        build_start(options.name)
-    else:
-        for split in splits:
-            load(options.name, split)
-            print(f"{options.name} {split}: {len(specs(options.name, split))} files verified")
-
-
-if __name__ == "__main__":
-    main()

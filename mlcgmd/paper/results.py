@@ -1,6 +1,6 @@
-"""The results file: every number that the book and the README state, and the tables made from it.
+"""The results: every number that the book and the README state, one file per notebook in ``data/results``, and the tables made from them.
 
-``python -m mlcgmd.paper.results`` writes the table of ``data/results.json`` into README.md and book/results_table.md.
+The command ``mlcgmd results`` writes the table into README.md and book/results_table.md.
 """
 
 import json
@@ -12,7 +12,7 @@ from typing import NotRequired, TypedDict
 
 from ..paths import RESULTS, ROOT, atomic
 
-BEGIN, END = "<!-- results: made by python -m mlcgmd.paper.results -->", "<!-- end of results -->"
+BEGIN, END = "<!-- results: made by mlcgmd results -->", "<!-- end of results -->"
 README = ROOT / "README.md"
 BOOK_TABLE = ROOT / "book" / "results_table.md"
 TARGET = re.compile(r"(<=|>=|==|within) (-?\d+(?:\.\d+)?(?:e[+-]?\d+)?)")
@@ -36,36 +36,56 @@ class Row(TypedDict):
     reported: NotRequired[str]
     """What Fu et al. (2023) report for it, if they do, with the machine."""
     notebook: NotRequired[str]
-    """Name of the notebook that measured it."""
+    """Name of the notebook that measured it, that of its file."""
 
 
-def record(rows: Sequence[Row], notebook: str, path: Path = RESULTS) -> None:
-    """Merge all rows of a notebook into the results file, in place of those that it put there before.
+def record(rows: Sequence[Row], notebook: str, folder: Path = RESULTS) -> None:
+    """Write the results of a notebook, in place of those that it wrote before.
 
     Values keep 4 significant digits and errors 2, so that a rerun with the same seed gives the same file.
 
+    Args:
+        rows: all that the notebook measured; sorted by id in the file.
+        notebook: its name, and that of its file in ``folder``.
+        folder: where each notebook has its file.
+
     Raises:
-        ValueError: a row without one of the fields, a value or error that is not finite, or a target of another form.
+        ValueError: a row without one of the fields, a value or error that is not finite, a target of another form, or an id that is there
+            twice; nothing is written.
     """
-    fields = Row.__required_keys__
-    merged = {row["id"]: row for row in load(path) if row.get("notebook") != notebook}
+    rounded: dict[str, Row] = {}
     for row in rows:
-        if missing := fields - set(row):
+        if missing := Row.__required_keys__ - set(row):
             raise ValueError(f"the result {row.get('id', row)} lacks {sorted(missing)}")
         value = _round(row["value"], 4)
         error = None if row["error"] is None else _round(row["error"], 2)
         if not math.isfinite(value) or (error is not None and not math.isfinite(error)):
             raise ValueError(f"{row['id']} is {value} ± {error}: not finite; nothing was recorded")
-        new: Row = {**row, "value": value, "error": error, "notebook": notebook}
-        met(new)
-        merged[row["id"]] = new
-    with atomic(path) as temporary:
-        temporary.write_text(json.dumps([merged[key] for key in sorted(merged)], indent=1, ensure_ascii=False) + "\n")
+        if row["id"] in rounded:
+            raise ValueError(f"{notebook} measures {row['id']} twice; nothing was recorded")
+        rounded[row["id"]] = {**row, "value": value, "error": error}
+        met(row)
+    with atomic(folder / f"{notebook}.json") as temporary:
+        temporary.write_text(json.dumps([rounded[key] for key in sorted(rounded)], indent=1, ensure_ascii=False) + "\n")
 
 
-def load(path: Path = RESULTS) -> list[Row]:
-    """The recorded results, sorted by id; none if there is no file yet."""
-    return json.loads(path.read_text()) if path.exists() else []
+def load(folder: Path = RESULTS) -> list[Row]:
+    """The results of all notebooks, sorted by id, each with the name of its notebook; none if there is no file yet.
+
+    Raises:
+        ValueError: two notebooks measure the same.
+    """
+    found: dict[str, Row] = {}
+    for path in sorted(folder.glob("*.json")):
+        rows: list[Row] = json.loads(path.read_text())
+        for row in rows:
+            if row["id"] in found:
+                raise ValueError(
+                    f"{row['id']} is in {path} and in that of {found[row['id']]['notebook']}; remove the file of the notebook that no"
+                    " longer measures it"
+                )
+            found[row["id"]] = {**row, "notebook": path.stem}
+    return [found[key] for key in sorted(found)]
 
 
 def met(row: Row) -> bool | None:
@@ -130,14 +150,14 @@ def insert(text: str, markdown: str) -> str:
     return pattern.sub(lambda _: f"{BEGIN}\n\n{markdown}\n{END}", text)
 
 
-def write_tables(path: Path = RESULTS, readme: Path = README, book: Path = BOOK_TABLE) -> None:
-    """Put the table of the results file into the README and the book.
+def write_tables(folder: Path = RESULTS, readme: Path = README, book: Path = BOOK_TABLE) -> None:
+    """Put the table of the results into the README and the book.
 
     Raises:
         FileNotFoundError: there is no README.
         ValueError: the README lacks the markers.
     """
-    markdown = table(load(path))
+    markdown = table(load(folder))
     text = insert(readme.read_text(), markdown)
     for target, content in ((readme, text), (book, markdown)):
         with atomic(target) as temporary:
@@ -152,7 +172,3 @@ def _text(x: float, digits: int = 4) -> str:
     """Plain digits: 0.03, 12.5, 640, 84,000."""
     x = _round(x, digits)
     return f"{x:,.0f}" if abs(x) >= 1000 else f"{x:g}"
-
-
-if __name__ == "__main__":
-    write_tables()

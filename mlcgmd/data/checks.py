@@ -1,0 +1,150 @@
+"""What a topology may not leave to guessing: elements, bonds, times. For readers of files that other libraries understand for us."""
+
+import re
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple, NoReturn
+
+import numpy as np
+
+from . import formats
+from .assembly import nearest_element
+from .trajectory import TrajectoryError
+
+Refuse = Callable[[str], NoReturn]
+COVALENT = frozenset(["H", "B", "C", "N", "Si", "P", "S"])
+"""Elements that are never a molecule of one atom; ions, noble gases and water without hydrogens are left out."""
+LETTERS = {"H": ("H",), "C": ("C",), "N": ("N",), "O": ("O",), "S": ("S", "SD", "SG")}
+"""First letter, for S the letters, of the names of atoms of an element in a molecule."""
+SITES = ("MW", "EP", "LP", "VS", "DRUDE")
+"""Beginnings of the names of massless sites."""
+KEEPS_TIME = {".xtc", ".trr", ".h5", ".hdf5", ".lh5", ".dtr", ".stk"}
+"""Formats whose times are the file's even if they are 0, 1, 2 ..."""
+
+
+class Site(NamedTuple):
+    """A particle as its file names it."""
+
+    name: str
+    residue: int
+    """index"""
+    residue_name: str
+
+
+def refusal(system: str) -> Refuse:
+    def refuse(what: str) -> NoReturn:
+        raise TrajectoryError(f"{system}: {what}")
+
+    return refuse
+
+
+def per_particle(option: str, values: Sequence[Any] | np.ndarray | None, n: int, refuse: Refuse) -> Any:
+    """``values`` if there is one for each of ``n`` particles."""
+    if values is not None and len(values) != n:
+        refuse(f"{option}= has {len(values)} values, but there are {n} particles")
+    return values
+
+
+def is_right_guess(site: Site, alone: bool, element: Any) -> bool:
+    """Whether an element that was guessed from the name of an atom must be right: Na is not N, CL not C, BB not boron, CD not cadmium.
+
+    Args:
+        site: the atom.
+        alone: it is the only one of its residue, as an ion is.
+        element: of mdtraj.
+    """
+    letters = re.sub(r"^\d+|[^A-Z].*$", "", site.name.upper().lstrip("0123456789"))
+    symbol = element.symbol.upper()
+    if alone:
+        return letters == symbol or (symbol == "O" and letters in ("OW", "OH"))
+    if symbol in LETTERS and symbol != "S":
+        return letters[:1] == symbol and letters[:2] not in ("CL", "NA", "CU")
+    return letters in LETTERS.get(symbol, (symbol,)) and element.symbol in (*COVALENT, "F", "Cl", "Br", "I", "Se")
+
+
+def check_elements(sites: Sequence[Site], elements: Sequence[Any], mass: np.ndarray | None, skipped: np.ndarray, refuse: Refuse) -> None:
+    """Refuse the first particle, but for those ``skipped``, whose element is not known (None, or mdtraj's element 0)."""
+    for i, element in enumerate(elements):
+        if skipped[i] or (element is not None and element.atomic_number > 0):
+            continue
+        what = f"particle {i}" + (f" ({sites[i].name} of {sites[i].residue_name})" if sites else "")
+        if mass is not None and mass[i] > 0:
+            near = nearest_element(float(mass[i]))
+            refuse(
+                f"{what} has a mass of {mass[i]:g}, which is that of no element or not that of its own (the nearest is {near.symbol},"
+                f" {near.mass:g}); give particle_type=, a name per particle, and if the mass is wrong mass="
+            )
+        refuse(
+            f"{what} has no element, or one that could only be guessed from its name; give particle_type= (a name per particle) and mass="
+        )
+
+
+def check_massless(sites: Sequence[Site], massless: np.ndarray, drop: bool, refuse: Refuse) -> None:
+    if massless.any() and not drop:
+        i = int(np.flatnonzero(massless)[0])
+        what = f"particle {i}" + (f" ({sites[i].name} of {sites[i].residue_name})" if sites else "")
+        refuse(
+            f"{what} has no mass; drop_massless=True leaves such sites out ({massless.sum()} of {len(massless)} particles), or give mass="
+        )
+
+
+def check_bonded(sites: Sequence[Site], bond: np.ndarray, names: Sequence[str], skipped: np.ndarray, refuse: Refuse) -> None:
+    """Refuse a topology without bonds, or with atoms without any where there should be some: in a residue of several, or C alone.
+
+    Ions and noble gases are residues of one atom.
+    """
+    if not len(bond):
+        refuse("the topology has no bonds; give bond= (an empty array if there really are none)")
+    residue = np.array([site.residue for site in sites])
+    bonded = np.isin(np.arange(len(sites)), bond) | skipped
+    size = np.bincount(residue[~skipped], minlength=residue.max() + 1)
+    bare = ~bonded & ((size[residue] > 1) | np.isin(names, list(COVALENT)))
+    if bare.any():
+        first = int(np.flatnonzero(bare)[0])
+        count = int((bare & (residue == residue[first])).sum())
+        refuse(
+            f"{count} {'atoms' if count > 1 else 'atom'} of residue {sites[first].residue_name} without bonds (the first is particle"
+            f" {first}, {sites[first].name}; {bare.sum()} in all), while others have some; give bond=, or a file with CONECT records, or as"
+            " top= a PSF, PRMTOP or TPR"
+        )
+
+
+def frame_times(
+    time: np.ndarray, paths: Sequence[Path], frame_interval: float | None, units: str, refuse: Refuse, made_up: bool = False
+) -> np.ndarray:
+    """Times (F,) of the frames: given, of the file, or of a DCD's header; never made up.
+
+    Args:
+        time: (F,) as the library that read the files has it.
+        paths: the files, none if it was in memory.
+        frame_interval: given by the user, or None.
+        units: "real" or "lj".
+        refuse: raises.
+        made_up: the library said that there are none.
+    """
+    if frame_interval is not None:
+        return frame_interval * np.arange(len(time))
+    if len(time) == 1:
+        return time
+    kinds = {formats.suffix(path) for path in paths}
+    unit, where = ("ps" if units == "real" else "tau"), ", ".join(path.name for path in paths) or "the trajectory"
+    if ".dcd" in kinds:
+        found = {formats.dcd_interval(path) for path in paths}
+        interval = found.pop() if len(found) == 1 else None
+        if interval is None or units != "real":
+            refuse(f"the header of {where} does not tell the time between frames in {unit}; give frame_interval=, in {unit}")
+        return interval * np.arange(len(time))
+    numbered = not kinds <= KEEPS_TIME or not kinds
+    if made_up or kinds & formats.TIMELESS or (numbered and np.array_equal(time, np.arange(len(time)))):
+        refuse(f"{where} holds no times, its frames are only numbered; give frame_interval=, the time between frames in {unit}")
+    return _without_rounding(np.asarray(time, np.float64))
+
+
+def _without_rounding(time: np.ndarray) -> np.ndarray:
+    """Times equally spaced but for the rounding of single precision, at the roundest interval that it allows; others as they are."""
+    rounding, last = float(np.spacing(np.float32(np.abs(time).max()))), len(time) - 1
+    interval = (time[-1] - time[0]) / last
+    candidates = (float(f"{interval:.{digits}g}") for digits in range(1, 9))
+    interval = next((c for c in candidates if abs(c - interval) * last <= rounding), interval)
+    exact = time[0] + interval * np.arange(last + 1)
+    return exact if np.abs(exact - time).max() <= 1.01 * rounding else time
