@@ -102,7 +102,7 @@ def _train(options: argparse.Namespace) -> None:
     import yaml
 
     from .data.readers import load
-    from .model.system import prepare
+    from .model.system import coarse_grain
     from .model.training import FIRST_RANK, TrainConfig, minutes, train
     from .paper import datasets
 
@@ -116,7 +116,7 @@ def _train(options: argparse.Namespace) -> None:
         runs, held_out = ([load(file, **given.get("read", {})) for file in given.get(key, [])] for key in ("files", "validation"))
     else:
         runs, held_out = (datasets.load(given["dataset"], split) for split in ("train", "validation"))
-    systems, validation = ([prepare(run, level) for run in members] for members in (runs, held_out))
+    systems, validation = ([coarse_grain(run, level) for run in members] for members in (runs, held_out))
     model, curves = train(systems, validation, TrainConfig(**asked), folder)
     if FIRST_RANK:
         model.save(path, given | {"minutes": round(minutes(curves), 1)} | asked)
@@ -126,11 +126,11 @@ def _simulate(options: argparse.Namespace) -> None:
     from .data.export import export
     from .model.model import CheckpointError, Model
     from .model.rollout import simulate
-    from .model.system import MismatchError, prepare
+    from .model.system import MismatchError, coarse_grain
 
     try:
         model = Model.load(options.model)
-        systems = [prepare(run, model.config.level) for run in _read(options)]
+        systems = [coarse_grain(run, model.config.level) for run in _read(options)]
         runs = simulate(
             model,
             systems,
@@ -154,10 +154,10 @@ def _simulate(options: argparse.Namespace) -> None:
 def _compare(options: argparse.Namespace) -> None:
     from .analysis.compare import compare
     from .data import simulation
-    from .data.mapping import coarse_grain
+    from .data.mapping import partition
 
     runs = simulation.load(options.run)
-    md = [coarse_grain(run, runs[0].attrs["level"]).apply(run) for run in _read(options)]
+    md = [partition(run, runs[0].attrs["level"]).apply(run) for run in _read(options)]
     print(compare(md, runs).to_string(index=False, float_format="{:.4g}".format))
 
 
