@@ -6,7 +6,6 @@ import pandas as pd
 import pytest
 from toys import toy_systems
 
-from mlcgmd.analysis import evaluation
 from mlcgmd.model import training
 from mlcgmd.model.samplers import Gaussian, Langevin, Multistep
 from mlcgmd.paper import ablation
@@ -50,44 +49,6 @@ def test_other_code_or_data_start_anew_and_an_error_names_its_experiment(scratch
     with pytest.raises(RuntimeError, match="no memory") as caught:
         ablation.run("toy", settings, length=200, replicas=2, progress=False)
     assert "in the experiment on toy with Setting(level=6" in caught.value.__notes__[0]
-
-
-def test_the_course_tells_md_from_what_falls_apart(scratch: Path) -> None:
-    systems = toy_systems(2, 6, frames=400)
-    run = [ablation.rollout.xr.Dataset() for _ in systems]
-    for k, system in enumerate(systems):
-        md = system.position.numpy()
-        swelling = md * np.linspace(1, 3, len(md))[:, None, None]
-        position = np.stack([md, swelling])
-        position[1, 300:] = np.nan
-        run[k] = ablation.xr.Dataset(
-            {
-                "position": (("replica", "frame", "particle", "xyz"), position),
-                "bead_rg2": (("replica", "frame", "particle"), np.stack([system.bead_rg2.numpy()] * 2)),
-                "mass": ("particle", system.mass),
-                "bond": (("bond", "end"), system.bond),
-                "failure": ("replica", np.array(["", "a CG bond"], object)),
-            },
-            coords={"time": ("frame", 10.0 * np.arange(len(md)))},
-            attrs={"system": system.name},
-        )
-    whole = ablation.course(systems, run)
-    assert whole.alive.tolist() == [1, 1, 1, 1, 1, 1, 0.5, 0.5]
-    faithful = ablation.course(systems, [r.isel(replica=[0]) for r in run])
-    assert np.isclose(faithful.clash.mean(), ablation.CLASH, rtol=0.1) and faithful["size"].mean() == pytest.approx(1, rel=0.05)
-    assert whole["size"][5] > 2 * whole["size"][0] and whole.bond_emd[5] > 3 * faithful.bond_emd[5]
-    # After the failure only the replica that is MD is left.
-    assert np.allclose(whole.loc[6:, ["bond_emd", "clash", "size"]], faithful.loc[6:, ["bond_emd", "clash", "size"]])
-
-
-def test_distances_leave_out_bonds_and_take_the_nearest_image() -> None:
-    from mlcgmd.analysis.evaluation_spe import Sample
-
-    position = np.array([[[0.5, 0, 0], [9.5, 0, 0], [3.5, 0, 0]]])[None]
-    sample = Sample("x", position, np.ones(3), np.array([[1, 2]]), 1.0, np.zeros(3, int), np.full(3, 10.0))
-    assert np.sort(ablation.unbonded_distances(sample)).tolist() == [1, 3]
-    free = evaluation.Beads("x", position, np.ones(3), np.array([[2, 1]]), 1.0)
-    assert np.sort(ablation.unbonded_distances(free)).tolist() == [3, 9]
 
 
 def test_what_one_step_says_about_a_model_that_knows_nothing(scratch: Path) -> None:

@@ -92,6 +92,14 @@ def first_peak(curve: Rdf) -> float:
     return float(curve.r[k] + offset * (curve.r[1] - curve.r[0]))
 
 
+def first_shell(curve: Rdf) -> float:
+    """Where the first shell ends: the lowest place of the smoothed g(r) between its first peak and twice as far; NaN without a peak."""
+    peak = first_peak(curve)
+    smooth = gaussian_filter1d(curve.g, SMOOTHING, mode="nearest")
+    behind = np.flatnonzero((curve.r > peak) & (curve.r <= 2 * peak))
+    return float(curve.r[behind[np.argmin(smooth[behind])]]) if len(behind) else float("nan")
+
+
 def distance(a: Rdf, b: Rdf) -> float:
     """Mean of |g_a(r) - g_b(r)| over r.
 

@@ -8,11 +8,10 @@ and these data only: a change of either starts anew.
 import dataclasses
 import functools
 import hashlib
-import itertools
 import json
 import logging
 import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,32 +19,26 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import torch
-import xarray as xr
 
 from .. import parallel
-from ..analysis import evaluation, evaluation_spe, liquids, statistics
-from ..analysis.evaluation import Beads
+from ..analysis.ensemble import Ensemble, starts
+from ..analysis.scores import stability
 from ..data import trajectory
 from ..model import rollout, training, windows
 from ..model.model import Model, recorded
 from ..model.samplers import Gaussian, Langevin, Multistep, Sampler
-from ..model.system import CoarseSystem, prepare
+from ..model.system import CoarseSystem, coarse_grain
 from ..paths import DATA, MODELS, RUNS, atomic
-from . import datasets
+from . import datasets, headlines
+from .course import course
 
 FOLDER = RUNS / "ablation"
-BLOCKS = 8
-"""Parts of a simulation of which the structure is measured one after the other."""
-CLASH = 1e-3
-"""Share of MD's distances between unbonded beads that count as clashes: what is nearer in a simulation than that quantile."""
-SAMPLED = 2_000_000
-"""Distances that a share of clashes is counted from."""
 MANY = 50
 """Evaluations per step from which on simulations are a tenth as long."""
 SLOW = ("rg2.", "relaxation.", "D.")
 """Scores that such a simulation is too short for."""
-DRAWING = ("figures", "pictures", "render", "results")
-"""Modules that do not change what an experiment measures."""
+DRAWING = {"figures", "provenance", "render", "report", "results"}
+"""Modules and folders that do not change what an experiment measures."""
 DISCARD = 0.05
 """Share of a simulation that is left out of its scores; the course of its structure has it all."""
 
@@ -92,13 +85,14 @@ def _root(dataset: str) -> Path:
 @functools.lru_cache(maxsize=4)
 def prepared(dataset: str, split: str, level: float) -> tuple[CoarseSystem, ...]:
     """The coarse-grained systems of a split."""
-    return tuple(prepare(t, level) for t in datasets.load(dataset, split, _root(dataset)))
+    return tuple(coarse_grain(t, level) for t in datasets.load(dataset, split, _root(dataset)))
 
 
 @functools.lru_cache
 def _made_of(dataset: str) -> str:
     """What tells this code and a data set from any other."""
-    files = sorted(path for path in Path(__file__).parent.rglob("*.py") if path.stem.split("_")[0] not in DRAWING)
+    library = Path(__file__).parents[1]
+    files = sorted(path for path in library.rglob("*.py") if not DRAWING & set(path.relative_to(library).with_suffix("").parts))
     made_of = [datasets.sha256(path) for path in files]
     made_of += [f"{file} {entry['sha256']}" for file, entry in datasets.registry(_root(dataset)).items() if file.startswith(f"{dataset}/")]
     return hashlib.sha256(" ".join(made_of).encode()).hexdigest()[:16]
@@ -115,21 +109,6 @@ def trained(dataset: str, level: float, config: training.TrainConfig) -> Model:
     folder = _scratch(dataset) / "training" / hashlib.sha256(text.encode()).hexdigest()[:16]
     model, _ = training.train(prepared(dataset, "train", level), prepared(dataset, "validation", level), config, folder, progress=False)
     return model
-
-
-def score(systems: Sequence[CoarseSystem], runs: Sequence[xr.Dataset], discard: float) -> dict[str, float]:
-    """The headline numbers of a simulation against the MD of ``systems``: those of chains or of electrolytes.
-
-    Empty where too few replicas survived to tell: fewer than two chains, or not one of each composition.
-    """
-    if systems[0].box is None:
-        scores = evaluation.compare_all(systems, runs, discard)
-        return evaluation.summary(scores) if scores.rg2.notna().sum() > 1 else {}
-    cases = evaluation_spe.cases(systems, runs, discard)
-    if not all(case.model for case in cases.values()):
-        return {}
-    tables = evaluation_spe.structures(cases), evaluation_spe.local_structure(cases), evaluation_spe.diffusion(cases, {})
-    return {key: value for key, value in evaluation_spe.summary(*tables).items() if "endpoint" not in key}
 
 
 @torch.inference_mode()
@@ -152,64 +131,6 @@ def one_step(model: Model, systems: Sequence[CoarseSystem], n_windows: int = 200
     }
 
 
-def unbonded_distances(sample: Beads) -> np.ndarray:
-    """Distances between beads that share no CG bond, nearest image, of frames spread over the sample; :data:`SAMPLED` at most."""
-    b = len(sample.mass)
-    i, j = np.triu_indices(b, 1)
-    free = ~np.isin(i * b + j, sample.bond.min(axis=1) * b + sample.bond.max(axis=1))
-    i, j = i[free], j[free]
-    frames = sample.frames[:: max(1, len(sample.frames) * len(i) // SAMPLED)]
-    vector = frames[:, i] - frames[:, j]
-    if isinstance(sample, evaluation_spe.Sample):
-        vector -= sample.box * np.round(vector / sample.box)
-    return np.linalg.norm(vector, axis=-1).ravel()
-
-
-def _against(md: Beads) -> dict[str, Callable[[Any], float]]:
-    """How to compare a sample with MD in the columns of :func:`course`; what MD has is computed once."""
-    measures: dict[str, Callable[[Any], float]] = {}
-    bond, angle, apart = md.bonds(), md.angles(), unbonded_distances(md)
-    if bond.size:
-        measures["bond_emd"] = lambda s: statistics.emd(bond.ravel(), s.bonds().ravel()) / bond.mean()
-    if angle.size:
-        measures["angle_emd"] = lambda s: statistics.emd(angle.ravel(), s.angles().ravel())
-    if apart.size:
-        near = np.quantile(apart, CLASH)
-        measures["clash"] = lambda s: (unbonded_distances(s) < near).mean()
-    if isinstance(md, evaluation.Sample):
-        size = md.rg2().mean()
-        measures["size"] = lambda s: s.rg2().mean() / size
-    if isinstance(md, evaluation_spe.Sample):
-        longest = evaluation_spe.r_max(evaluation_spe.Case([md], (md, md), None))
-        rdf = md.rdf("Li-chain", longest)
-        measures["rdf"] = lambda s: liquids.distance(s.rdf("Li-chain", longest), rdf)
-    return measures
-
-
-def course(systems: Sequence[CoarseSystem], runs: Sequence[xr.Dataset]) -> pd.DataFrame:
-    """How the structure changes along a simulation: a row for each of :data:`BLOCKS` parts (of two frames or more), means over systems.
-
-    Failed replicas count until they fail. Columns: ``time`` (end of the part), ``alive`` (share of replicas), ``bond_emd`` (over MD's
-    mean), ``angle_emd`` (degrees), ``clash`` (share of unbonded pairs nearer than MD's :data:`CLASH` quantile, so that MD has
-    :data:`CLASH`), and ``size`` (Rg^2 over MD's) of chains or ``rdf`` (distance of Li-chain g(r) to MD) of electrolytes.
-    """
-    of_run = evaluation.of_simulation if systems[0].box is None else evaluation_spe.of_simulation
-    rows = []
-    for system, run in zip(evaluation.starts(systems), runs, strict=True):
-        md = evaluation.of_md(system) if system.box is None else evaluation_spe.of_md(system)
-        measures = _against(md)
-        edges = np.linspace(0, run.sizes["frame"], min(BLOCKS, run.sizes["frame"] // 2) + 1).astype(int)
-        for first, last in itertools.pairwise(edges):
-            part = run.isel(frame=slice(first, last))
-            finite = np.isfinite(part.position.values).all(axis=(1, 2, 3))
-            row = {"system": system.name, "time": float(run.time[last - 1]), "alive": finite.mean()}
-            sample = of_run(part.isel(replica=finite).assign(failure=("replica", np.full(finite.sum(), ""))), 0.0)
-            if sample is not None:
-                row |= {name: function(sample) for name, function in measures.items()}
-            rows.append(row)
-    return pd.DataFrame(rows).drop(columns="system").groupby("time", as_index=False).mean()
-
-
 def measure(
     model: Model, systems: Sequence[CoarseSystem], sampler: Sampler, length: float, replicas: int, seed: int, path: Path
 ) -> tuple[dict[str, float], pd.DataFrame]:
@@ -221,12 +142,14 @@ def measure(
     step = model.config.time_step
     short = sampler.evaluations >= MANY
     steps = max(4, round(length / step / (10 if short else 1)))
-    first = evaluation.starts(systems)
+    first = starts(systems)
     path.parent.mkdir(parents=True, exist_ok=True)
     runs = rollout.simulate(model, first, path, steps=steps, replicas=replicas, sampler=sampler, seed=seed, progress=False)
-    ends = evaluation.stability(runs)
+    ends = stability(runs)
     speed = rollout.measure_speed(model, first, replicas, sampler, steps=1 if short else 5)
-    scores = {name: value for name, value in score(systems, runs, DISCARD * steps * step).items() if not (short and name.startswith(SLOW))}
+    models = [Ensemble.of(run, DISCARD * steps * step) for run in runs]
+    found = headlines.score([Ensemble.of(system) for system in systems], models)
+    scores = {name: value for name, value in found.items() if not (short and name.startswith(SLOW))}
     row = {
         "failed": float(ends.failed.mean()),
         "time_to_failure": float(ends.time.median()),

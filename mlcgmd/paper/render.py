@@ -20,7 +20,7 @@ from scipy.spatial.transform import Rotation
 
 from ..data.mapping import CoarseGraining
 from ..paths import atomic
-from .figures import COMPONENT_COLOURS
+from .figures import component_colours
 
 if TYPE_CHECKING:  # in the extra ``notebooks``
     from IPython.display import HTML
@@ -203,8 +203,9 @@ def panels(fine: xr.Dataset, mapping: CoarseGraining, position: np.ndarray) -> l
             Panel("particles, by bead", *particle, by_bead[mapping.bead], size),
             Panel(f"{mapping.n_beads} beads", *bead, by_bead, volume),
         ]
-    by_component = np.array([to_rgb(colour) for colour in COMPONENT_COLOURS])
-    components = dict(zip(fine.component_name.values.tolist(), by_component, strict=False))
+    names = component_colours(fine.component_name.values.tolist(), component, fine.mass.values)
+    components = {name: np.array(to_rgb(colour)) for name, colour in names.items()}
+    by_component = np.array(list(components.values()))
     return [
         Panel("(a) atoms, by element", *particle, colours[kinds], size, types),
         Panel("(b) atoms, by component", *particle, by_component[component], size, components),

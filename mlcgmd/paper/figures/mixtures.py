@@ -1,4 +1,4 @@
-"""The electrolyte's figures as functions data -> Figure."""
+"""Figures of mixtures in a periodic box: g(r), displacements, diffusion, survival."""
 
 from collections.abc import Mapping, Sequence
 
@@ -12,15 +12,16 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
-from ..analysis import evaluation_spe as evaluation
-from ..analysis import molecules, transport
-from ..analysis.evaluation_spe import SPECIES, Case, Sample
-from .figures import FOURTH, MD, MODEL, OTHER, WIDTH
-from .provenance import captioned
+from ...analysis import molecules, scores, transport
+from ...analysis.ensemble import Case, Ensemble, Species
+from ...analysis.measures import WIDTH as WIDTHS
+from ..headlines import SPECIES
+from ..provenance import captioned
+from .style import FOURTH, MD, MODEL, OTHER, UNIT, WIDTH
 
-MARKERS = dict(zip(SPECIES, "osD", strict=True))
+MARKERS = "osD^v<>"
 """Of the species, where colours tell sources apart."""
-COLOURS = dict(zip(SPECIES, (MODEL, OTHER, FOURTH), strict=True))
+COLOURS = (MODEL, OTHER, FOURTH)
 """Of the species, where panels tell sources apart."""
 DIFFUSION = r"$D$ ($10^{-6}$ cm$^2$/s)"
 
@@ -30,41 +31,43 @@ def _short(name: str) -> str:
 
 
 @captioned
-def rdfs(cases: Mapping[str, Case], unrefined: Mapping[str, Sample]) -> Figure:
+def rdfs(cases: Mapping[str, Case], unrefined: Mapping[str, Ensemble], pairs: Mapping[str, tuple[str, str]]) -> Figure:
     """g(r) of each composition and pair: the two MD samples, the refined and the unrefined simulation up to its failure."""
-    figure, axes = plt.subplots(len(cases), len(evaluation.PAIRS), figsize=(WIDTH, 0.5 + 1.6 * len(cases)), sharex="row", squeeze=False)
+    figure, axes = plt.subplots(len(cases), len(pairs), figsize=(WIDTH, 0.5 + 1.6 * len(cases)), sharex="row", squeeze=False)
     for row, (name, case) in zip(axes, cases.items(), strict=True):
-        longest = evaluation.r_max(case)
-        for axis, pair in zip(row, evaluation.PAIRS, strict=True):
+        width = WIDTHS[case.md[0].units[0]]
+        longest = case.r_max(width)
+        for axis, pair in zip(row, pairs.values(), strict=True):
             for k, sample in enumerate(case.samples):
-                curve = sample.rdf(pair, longest)
+                curve = sample.rdf(*pair, longest, width)
                 axis.plot(
                     curve.r, curve.g, color=MD, lw=1.6 - 0.9 * k, ls="-" if k == 0 else "--", label="MD, its two samples" if not k else None
                 )
             for model, colour, label in ((unrefined.get(name), OTHER, "not refined"), (case.model, MODEL, "learned, refined")):
                 if model is not None and model.position.shape[1]:
-                    curve = model.rdf(pair, longest)
+                    curve = model.rdf(*pair, longest, width)
                     axis.plot(curve.r, curve.g, color=colour, lw=1.1, label=label)
             axis.axhline(1, color="0.85", lw=0.8, zorder=0)
         row[0].set_ylabel(f"{_short(name)}\n$g(r)$")
-    for axis, pair in zip(axes[0], evaluation.PAIRS, strict=True):
-        axis.set_title(pair)
+    for axis, label in zip(axes[0], pairs, strict=True):
+        axis.set_title(label)
     for axis in axes[-1]:
-        axis.set_xlabel(r"$r$ ($\mathrm{\AA}$)")
+        axis.set_xlabel(f"$r$ ({UNIT[next(iter(cases.values())).md[0].units[0]]})")
     axes[0, -1].legend(frameon=False, fontsize=7)
     sns.despine(figure)
     return figure
 
 
 @captioned
-def displacements(case: Case) -> Figure:
+def displacements(case: Case, species: Mapping[str, Species]) -> Figure:
     """MSD of one composition and its local exponent, MD and model; shaded: the lags that both are fitted over."""
-    figure, axes = plt.subplots(2, len(SPECIES), figsize=(WIDTH, 3.9), sharex=True, sharey="row", height_ratios=(3, 2))
-    for (above, below), species in zip(axes.T, SPECIES, strict=True):
-        window = evaluation.md_window(case, species)
+    figure, axes = plt.subplots(2, len(species), figsize=(WIDTH, 3.9), sharex=True, sharey="row", height_ratios=(3, 2), squeeze=False)
+    length, time, _ = case.md[0].units
+    for (above, below), (name, kind) in zip(axes.T, species.items(), strict=True):
+        window = scores.md_window(case.md, kind)
         for runs, colour, label in ((case.md, MD, "MD"), ([case.model] if case.model else [], MODEL, "learned, refined")):
             for k, run in enumerate(runs):
-                msd = transport.mean_squared_displacement(run.species(species)).mean(axis=0)
+                msd = transport.mean_squared_displacement(run.sites(kind)).mean(axis=0)
                 longest = max(2, int(transport.MAX_LAG * len(msd)))
                 lag = run.interval * np.arange(1, longest + 1)
                 above.loglog(
@@ -76,9 +79,9 @@ def displacements(case: Case) -> Figure:
             axis.axvspan(window.low, window.high, color="0.92", zorder=0)
         below.axhspan(1 - transport.TOLERANCE, 1 + transport.TOLERANCE, color="0.85", zorder=0)
         above.yaxis.set_minor_formatter(NullFormatter())
-        above.set_title(f"{species}: " + ("diffusive" if window.diffusive else "not yet diffusive"), fontsize=9)
-        below.set(xlabel="lag (ps)", ylim=(0, 1.6))
-    axes[0, 0].set_ylabel(r"MSD ($\mathrm{\AA}^2$)")
+        above.set_title(f"{name}: " + ("diffusive" if window.diffusive else "not yet diffusive"), fontsize=9)
+        below.set(xlabel=f"lag ({UNIT[time]})", ylim=(0, 1.6))
+    axes[0, 0].set_ylabel(f"MSD ({UNIT[length]}$^2$)")
     axes[1, 0].set_ylabel("local exponent")
     axes[0, 0].legend(frameon=False, fontsize=8)
     sns.despine(figure)
@@ -88,7 +91,7 @@ def displacements(case: Case) -> Figure:
 def _parity(axis: Axes, x: pd.DataFrame, y: pd.DataFrame, column: str, colour: tuple[float, ...], filled: bool = True) -> None:
     """Species as markers; ``x`` and ``y`` are indexed by composition and species."""
     errors = {"xerr": x.error, "yerr": y.error} if column == "value" else {}
-    for species, marker in MARKERS.items():
+    for species, marker in zip(_species(x), MARKERS, strict=False):
         part = {name: e.xs(species, level="species") for name, e in errors.items()}
         axis.errorbar(
             x[column].xs(species, level="species"),
@@ -116,8 +119,13 @@ def _square(axis: Axes, values: np.ndarray, unit: float = 1e-6) -> None:
     axis.fill_between(line, line / 10**0.1, line * 10**0.1, color="0.92", zorder=-1)
 
 
-def _species_legend(axis: Axes) -> None:
-    handles = [Line2D([], [], ls="", marker=m, ms=5, color="0.3", label=s) for s, m in MARKERS.items()]
+def _species(values: pd.DataFrame) -> list[str]:
+    """The species of a table, in its order."""
+    return list(dict.fromkeys(values.index.get_level_values("species")))
+
+
+def _species_legend(axis: Axes, species: Sequence[str]) -> None:
+    handles = [Line2D([], [], ls="", marker=m, ms=5, color="0.3", label=s) for s, m in zip(species, MARKERS, strict=False)]
     axis.legend(handles=handles, frameon=False, fontsize=8, loc="upper left", handletextpad=0.1)
 
 
@@ -134,39 +142,13 @@ def diffusion_parity(table: pd.DataFrame, sources: Mapping[str, str]) -> Figure:
         _square(axis, shown)
         axis.set(xlabel=f"MD: {DIFFUSION}", title=label)
     axes[0, 0].set_ylabel(DIFFUSION)
-    _species_legend(axes[0, 0])
+    _species_legend(axes[0, 0], _species(values))
     sns.despine(figure)
     return figure
 
 
 @captioned
-def local_structure(cases: Mapping[str, Case], unrefined: Mapping[str, Sample]) -> Figure:
-    """Lengths of CG bonds and angles between them, over all compositions."""
-    figure, axes = plt.subplots(1, 2, figsize=(WIDTH, 2.7))
-    kinds = {
-        "MD": [s for case in cases.values() for s in case.md],
-        "learned, refined": [case.model for case in cases.values() if case.model],
-        "not refined": list(unrefined.values()),
-    }
-    top = 1.5 * max(float(np.quantile(s.bonds(), 0.999)) for s in kinds["MD"])
-    for (label, samples), colour in zip(kinds.items(), (MD, MODEL, OTHER), strict=True):
-        samples = [s for s in samples if s.position.shape[1]]
-        if not samples:
-            continue
-        lengths = np.concatenate([s.bonds().ravel() for s in samples])
-        bends = np.concatenate([s.angles().ravel() for s in samples])
-        look = {"histtype": "stepfilled", "alpha": 0.4} if label == "MD" else {"histtype": "step", "lw": 1.4}
-        for axis, values, bins in ((axes[0], lengths, np.linspace(0, top, 121)), (axes[1], bends, np.linspace(0, 180, 91))):
-            axis.hist(values, bins, density=True, color=colour, label=label, **look)
-    axes[0].set(xlabel=r"CG bond length ($\mathrm{\AA}$)", ylabel=r"density ($1/\mathrm{\AA}$)")
-    axes[1].set(xlabel="angle between CG bonds (degrees)", ylabel="density (1/degree)")
-    axes[0].legend(frameon=False, loc="upper right", fontsize=8)
-    sns.despine(figure)
-    return figure
-
-
-@captioned
-def stability(runs: Mapping[str, Sequence[xr.Dataset]], md_bond: float) -> Figure:
+def survival(runs: Mapping[str, Sequence[xr.Dataset]], md_bond: float) -> Figure:
     """Fraction of replicas alive, and their mean CG bond length, against time: refined and unrefined simulations (label -> runs)."""
     figure, axes = plt.subplots(1, 2, figsize=(WIDTH, 2.5), sharex=True)
     for (label, simulated), colour in zip(runs.items(), (MODEL, OTHER), strict=False):
@@ -195,13 +177,14 @@ def short_against_long(published: pd.DataFrame, table: pd.DataFrame, sources: Ma
     """D of short runs against that of long ones, all by the ends of a run as in the published data, which fill the first panel.
 
     ``published`` is data/spe_reference_values.csv, where 5 ns stand against 50 ns; the other panels are
-    :func:`.evaluation_spe.diffusion`'s endpoint values of ``sources`` (source -> label) against MD. In the titles: mean |log10 ratio|.
+    :func:`.scores.diffusion`'s endpoint values of ``sources`` (source -> label) against MD. In the titles: mean |log10 ratio|.
     """
     figure, axes = plt.subplots(1, 1 + len(sources), figsize=(WIDTH, 0.9 + 6.2 / (1 + len(sources))))
+    markers, colours = (dict(zip(SPECIES, kind, strict=False)) for kind in (MARKERS, COLOURS))
     columns = {"Li": ("li_50ns", "li_5ns_cm2_s"), "TFSI": ("tfsi_50ns", "tfsi_5ns"), "chain": ("poly_50ns", "poly_5ns")}
     tests = published[published.split == "test_50ns"].dropna(subset=[long for long, _ in columns.values()])
     for species, (long, brief) in columns.items():
-        axes[0].plot(tests[long], tests[brief], MARKERS[species], ms=3, color=COLOURS[species], mew=0)
+        axes[0].plot(tests[long], tests[brief], markers[species], ms=3, color=colours[species], mew=0)
     both = np.concatenate([tests[list(pair)].to_numpy() for pair in columns.values()])
     _square(axes[0], both, unit=1e-9)
     axes[0].set(xlabel=r"50 ns: $D$ ($10^{-9}$ cm$^2$/s)", ylabel="5 ns")
@@ -212,10 +195,10 @@ def short_against_long(published: pd.DataFrame, table: pd.DataFrame, sources: Ma
         other = values[values.source == source]
         for species in SPECIES:
             x, y = (side.endpoint.xs(species, level="species") for side in (md, other))
-            axis.plot(x, y, MARKERS[species], ms=5, color=COLOURS[species], mew=0)
+            axis.plot(x, y, markers[species], ms=5, color=colours[species], mew=0)
         _square(axis, values[values.source.isin(["md", *sources])].endpoint.to_numpy(float))
         axis.set(xlabel=f"MD: {DIFFUSION}", ylabel=label)
-        axis.set_title(f"this work: {evaluation.log_ratio(table, source, 'md', 'endpoint').stack().mean():.2f}", fontsize=9)
-    handles = [Line2D([], [], ls="", marker=m, ms=4, color=COLOURS[s], label=s) for s, m in MARKERS.items()]
+        axis.set_title(f"this work: {scores.log_ratio(table, source, 'md', 'endpoint').stack().mean():.2f}", fontsize=9)
+    handles = [Line2D([], [], ls="", marker=m, ms=4, color=colours[s], label=s) for s, m in markers.items()]
     axes[0].legend(handles=handles, frameon=False, fontsize=7, loc="lower right", handletextpad=0.1)
     return figure

@@ -1,0 +1,307 @@
+"""Tables of MD against simulations, a row per system: what the headline numbers are means over.
+
+:func:`conformations` is of lone molecules, the others of compositions in a periodic box. For any system and any measure at
+once there is :mod:`.compare`.
+"""
+
+import warnings
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import pandas as pd
+import xarray as xr
+
+from . import liquids, molecules, statistics, transport
+from .ensemble import Case, Ensemble, Species, composition
+
+CONTACT = 1.5
+"""Two beads are in contact below this multiple of the mean CG bond length."""
+SCORES = (
+    *("rg2_md", "rg2_md_error", "rg2", "rg2_error", "rg2_emd", "rg2_emd_md", "rg2_particle_md", "rg2_particle", "bond_emd"),
+    *("contact_correlation", "relaxation_md", "relaxation_md_error", "relaxation_model", "relaxation_model_error"),
+)
+"""What :func:`conformation` measures."""
+SOURCES = ("md", "md a", "md b", "model")
+"""All MD runs of a composition, its two MD samples, the simulation."""
+PEAK_SHIFT = 0.15
+"""Length unit: a pair whose peak two MD samples place further apart has too few particles to be judged by it."""
+
+
+def conformation(md: Ensemble, model: Ensemble) -> dict[str, float]:
+    """Scores of one molecule: means and distribution of Rg^2 at both levels, CG bonds, contacts, relaxation; MD's own errors beside them.
+
+    EMDs are relative to MD's mean. Relaxation times are NaN where a series is too short for one, the
+    correlation of contacts where a map of few beads does not vary.
+    """
+    a, b = md.rg2(), model.rg2()
+    fine_a, fine_b = md.rg2_particle(), model.rg2_particle()
+    bond_a, bond_b = md.bonds(), model.bonds()
+    cutoff = CONTACT * float(bond_a.mean())
+    scores = {
+        "rg2_md": a.mean(),
+        "rg2_md_error": standard_error(a[0]),
+        "rg2": b.mean(),
+        "rg2_error": standard_error(b),
+        "rg2_emd": statistics.emd(a.ravel(), b.ravel()) / a.mean(),
+        "rg2_emd_md": statistics.emd_halves(a[0]) / a.mean(),
+        "rg2_particle_md": fine_a.mean(),
+        "rg2_particle": fine_b.mean(),
+        "bond_emd": statistics.emd(bond_a.ravel(), bond_b.ravel()) / bond_a.mean(),
+        "contact_correlation": _contacts(md, model, cutoff),
+    }
+    for key, values, interval in (("md", a[0], md.interval), ("model", b, model.interval)):
+        value, error = relaxation(values, interval)
+        scores |= {f"relaxation_{key}": value, f"relaxation_{key}_error": error}
+    return {name: float(value) for name, value in scores.items()}
+
+
+def _contacts(md: Ensemble, model: Ensemble, cutoff: float) -> float:
+    try:
+        return molecules.contact_correlation(md.contacts(cutoff), model.contacts(cutoff), md.bond)
+    except molecules.ConstantMapError:
+        return np.nan
+
+
+def standard_error(values: np.ndarray) -> float:
+    """As :func:`.statistics.standard_error`; NaN of a series that is too short for one."""
+    try:
+        return statistics.standard_error(values)
+    except statistics.TooShortError:
+        return np.nan
+
+
+def relaxation(values: np.ndarray, interval: float) -> statistics.Estimate:
+    """As :func:`.statistics.relaxation_time`; NaN of a series that is too short for one."""
+    try:
+        with warnings.catch_warnings():
+            # A relaxation within the frame interval is given as its upper bound; its large error goes into the table.
+            warnings.simplefilter("ignore", RuntimeWarning)
+            return statistics.relaxation_time(values, interval)
+    except statistics.TooShortError:
+        return statistics.Estimate(np.nan, np.nan)
+
+
+def conformations(md: Sequence[Ensemble], models: Sequence[Ensemble]) -> pd.DataFrame:
+    """:func:`conformation` of each molecule with its simulation; a row per molecule, with the number of replicas that failed.
+
+    A molecule of which every replica failed has NaN scores.
+    """
+    rows = []
+    for one, model in zip(md, models, strict=True):
+        scores = conformation(one, model) if len(model.position) else {}
+        rows.append({"system": one.name, "failed": model.failed, **scores})
+    return pd.DataFrame(rows).reindex(columns=["system", "failed", *SCORES])
+
+
+def stability(runs: Sequence[xr.Dataset]) -> pd.DataFrame:
+    """A row per replica: whether it failed, and for how long it ran (time unit): to its failure, else to the end of the run."""
+    rows = []
+    for run in runs:
+        interval = float(run.time[1] - run.time[0])
+        good = np.isfinite(run.position.values).all(axis=(2, 3)).sum(axis=1)
+        for replica, (why, frames) in enumerate(zip(run.failure.values, good, strict=True)):
+            row: dict[str, object] = {"composition": composition(run.attrs["system"]), "replica": replica, "failed": why != ""}
+            rows.append(row | {"time": interval * frames})
+    return pd.DataFrame(rows)
+
+
+def mean_rdf(samples: Sequence[Ensemble], pair: tuple[str, str], longest: float, width: float = liquids.BIN) -> liquids.Rdf:
+    """Mean of the samples' radial distribution functions; each has its own box."""
+    curves = [s.rdf(*pair, longest, width) for s in samples]
+    return liquids.Rdf(curves[0].r, *(np.mean([getattr(c, name) for c in curves], axis=0) for name in ("g", "coordination")))
+
+
+def structures(by_name: Mapping[str, Case], pairs: Mapping[str, tuple[str, str]]) -> pd.DataFrame:
+    """A row per composition and pair: first peaks (length unit), their shift, distance of g(r) to MD; MD's two samples beside it.
+
+    ``kept``: the two MD samples place the peak within :data:`PEAK_SHIFT` of each other, so that a shift can be told from noise. A
+    model without the peak has it shifted to the end of the range. NaN where there is no model.
+
+    Args:
+        by_name: of :func:`.ensemble.cases`.
+        pairs: label of a pair to its two components.
+    """
+    rows = []
+    for name, case in by_name.items():
+        longest = case.r_max()
+        for label, pair in pairs.items():
+            md = mean_rdf(case.md, pair, longest)
+            a, b = (s.rdf(*pair, longest) for s in case.samples)
+            peak, peak_a, peak_b = (liquids.first_peak(curve) for curve in (md, a, b))
+            row: dict[str, object] = {"composition": name, "pair": label, "peak_md": peak, "shift_md": abs(peak_a - peak_b)}
+            row |= {"kept": abs(peak_a - peak_b) <= PEAK_SHIFT and np.isfinite(peak), "distance_md": liquids.distance(a, b)}
+            if case.model:
+                model = case.model.rdf(*pair, longest)
+                found = liquids.first_peak(model)
+                shift = abs(found - peak) if np.isfinite(found) else longest - peak
+                row |= {"peak_model": found, "shift": shift, "distance": liquids.distance(model, md)}
+            rows.append(row)
+    columns = ["composition", "pair", "peak_md", "peak_model", "shift", "shift_md", "kept", "distance", "distance_md"]
+    return pd.DataFrame(rows).reindex(columns=columns)
+
+
+def local_structure(by_name: Mapping[str, Case]) -> pd.DataFrame:
+    """A row per composition: earth mover's distance of CG bond lengths, over MD's mean, and of bond angles in degrees."""
+    rows = []
+    for name, case in by_name.items():
+        bond, angle = [np.concatenate([f(s).ravel() for s in case.md]) for f in (Ensemble.bonds, Ensemble.angles)]
+        a, b = case.samples
+        row: dict[str, object] = {"composition": name, "bond_emd_md": statistics.emd(a.bonds(), b.bonds()) / bond.mean()}
+        row |= {"angle_emd_md": statistics.emd(a.angles(), b.angles())}
+        if case.model:
+            row |= {"bond_emd": statistics.emd(bond, case.model.bonds()) / bond.mean()}
+            row |= {"angle_emd": statistics.emd(angle, case.model.angles())}
+        rows.append(row)
+    return pd.DataFrame(rows).reindex(columns=["composition", "bond_emd", "bond_emd_md", "angle_emd", "angle_emd_md"])
+
+
+def md_window(md: Sequence[Ensemble], species: Species) -> transport.Window:
+    """Fit range of a species, in time units: that of the MSD of all MD runs together.
+
+    Raises:
+        TooShortError: as :func:`.transport.fit_window`.
+    """
+    runs = [s.sites(species) for s in md]
+    frames = min(r.shape[1] for r in runs)
+    msd = np.mean([transport.mean_squared_displacement(r)[0, :frames] for r in runs], axis=0)
+    window = transport.fit_window(msd)
+    interval = md[0].interval
+    return window._replace(low=window.low * interval, high=window.high * interval)
+
+
+def _sources(case: Case, short: Mapping[str, float]) -> dict[str, list[Ensemble]]:
+    """What is measured: each source's runs, whose values are averaged."""
+    first = case.md[0]
+    cut = {label: [first.part(slice(0, round(length / first.interval) + 1))] for label, length in short.items()}
+    return {"md": case.md, "md a": [case.samples[0]], "md b": [case.samples[1]], "model": [case.model] if case.model else [], **cut}
+
+
+def fits(runs: Sequence[Ensemble], species: Species, window: tuple[float, float] | None) -> list[transport.Fit]:
+    """Fits of D over ``window``, or over a run's own range where it does not hold that; none if a run is too short for any."""
+    found = []
+    for run in runs:
+        try:
+            holds = window is not None and window[1] <= 0.5 * run.length
+            found.append(transport.diffusion(run.sites(species), run.interval, window if holds else None))
+        except statistics.TooShortError:
+            return []
+    return found
+
+
+def mean(values: Sequence[tuple[float, float]]) -> statistics.Estimate:
+    """Mean of independent (value, error) and its error: from their own errors, or, where one is NaN, from how much they differ."""
+    value, error = (np.array(x) for x in zip(*values, strict=True))
+    if np.isfinite(error).all():
+        return statistics.Estimate(value.mean(), float(np.sqrt((error**2).sum()) / len(value)))
+    return statistics.Estimate(value.mean(), float(value.std(ddof=1) / np.sqrt(len(value))) if len(value) > 1 else np.nan)
+
+
+def diffusion(by_name: Mapping[str, Case], short: Mapping[str, float], species: Mapping[str, Species]) -> pd.DataFrame:
+    """A row per composition, species and source: D in cm^2/s with error, fit range (ps), exponent, and D by its ends.
+
+    Sources: "md" (all seeds), "md a" and "md b" (the two MD samples), "model", and the keys of ``short``. MD and model are fitted
+    over the same lags, :func:`md_window`; a run that is shorter than twice the longest of them chooses its own, as anyone who had
+    no more than it would.
+
+    Args:
+        by_name: of :func:`.ensemble.cases`.
+        short: label to time: MD of the first seed, cut to so much.
+        species: label to what diffuses, such as :meth:`.Ensemble.species`.
+    """
+    rows = []
+    for name, case in by_name.items():
+        for label, kind in species.items():
+            window = md_window(case.md, kind)
+            for source, runs in _sources(case, short).items():
+                row: dict[str, object] = {"composition": name, "species": label, "source": source}
+                found = fits(runs, kind, (window.low, window.high))
+                if found:
+                    value, error = mean([(f.value, f.error) for f in found])
+                    low, high = found[0].window
+                    row |= {"value": value, "error": error, "low": low, "high": high}
+                    row |= {"exponent": np.mean([f.exponent for f in found]), "diffusive": all(f.diffusive for f in found)}
+                ends = [transport.endpoint_diffusion(r, run.length) for run in runs for r in run.sites(kind, drift=True) if len(r) > 1]
+                rows.append(row | {"endpoint": np.mean(ends) if ends else np.nan})
+    columns = ["composition", "species", "source", "value", "error", "low", "high", "exponent", "diffusive", "endpoint"]
+    return pd.DataFrame(rows).reindex(columns=columns)
+
+
+def ions(ensemble: Ensemble, species: Mapping[str, Species]) -> dict[str, float]:
+    """Charge (e) of each species that has one, cations first; none unless all charges are known and add up to zero."""
+    if ensemble.charge is None or not np.isfinite(ensemble.charge).all():
+        return {}
+    charge = {label: float(ensemble.charge[ensemble.component_name.index(s.component)]) for label, s in species.items()}
+    total = sum(z * len(ensemble.molecules(species[label].component)) for label, z in charge.items())
+    found = dict(sorted(((label, z) for label, z in charge.items() if z), key=lambda item: -item[1]))
+    return found if found and abs(total) < 1e-6 else {}
+
+
+def conductivity(by_name: Mapping[str, Case], table: pd.DataFrame, temperature: float, species: Mapping[str, Species]) -> pd.DataFrame:
+    """A row per composition and source, MD and model: conductivity (S/cm) by Nernst-Einstein and collective, transference of the cations.
+
+    Collective values are fitted over the range of the ion that carries most of MD's current. Errors come from those of D (for
+    Nernst-Einstein) and from blocks. No rows of a composition whose charges are not known, or not neutral.
+
+    Args:
+        by_name: of :func:`.ensemble.cases`.
+        table: of :func:`diffusion`, with the same species.
+        temperature: K.
+        species: label to what diffuses; ions as whole molecules.
+    """
+    rows = []
+    for name, case in by_name.items():
+        charges = ions(case.md[0], species)
+        if not charges:
+            continue
+        charge = list(charges.values())
+        of_one = table[table.composition == name].set_index(["source", "species"])
+        carried = [of_one.value["md", s] * len(case.md[0].molecules(species[s].component)) * z**2 for s, z in charges.items()]
+        carrier = list(charges)[int(np.argmax(carried))]
+        for source in SOURCES:
+            runs = _sources(case, {})[source]
+            part = of_one.loc[source].loc[list(charges)]
+            if not runs or part.value.isna().any():
+                continue
+            volume = float(np.mean([_volume(run) for run in runs]))
+            moving = [np.concatenate([run.sites(species[s]) for s in charges], axis=2) for run in runs]
+            count = [runs[0].sites(species[s]).shape[2] for s in charges]
+            each = np.repeat(charge, count).astype(float)
+            window = (part.low[carrier], part.high[carrier])
+            collective, error = mean(
+                [
+                    (fit.value, fit.error)
+                    for x, run in zip(moving, runs, strict=True)
+                    for fit in [transport.collective_conductivity(x, each, run.interval, _volume(run), temperature, window)]
+                ]
+            )
+            currents = zip(part.error, count, charge, strict=True)
+            errors = [transport.nernst_einstein([d], [n], [z], volume, temperature) for d, n, z in currents]
+            shares = [transport.collective_transference(x, each, run.interval, window) for x, run in zip(moving, runs, strict=True)]
+            rows.append(
+                {
+                    "composition": name,
+                    "source": source,
+                    "nernst_einstein": transport.nernst_einstein(part.value, count, charge, volume, temperature),
+                    "nernst_einstein_error": float(np.linalg.norm(errors)),
+                    "collective": collective,
+                    "collective_error": error,
+                    "transference": transport.transference(part.value, count, charge)[np.array(charge) > 0].sum(),
+                    "collective_transference": np.mean(shares),
+                }
+            )
+    names = ("nernst_einstein", "nernst_einstein_error", "collective", "collective_error", "transference", "collective_transference")
+    return pd.DataFrame(rows).reindex(columns=["composition", "source", *names])
+
+
+def _volume(ensemble: Ensemble) -> float:
+    if ensemble.box is None:
+        raise ValueError(f"{ensemble.name} is in no periodic box, so that it has no conductivity")
+    return ensemble.box.prod()
+
+
+def log_ratio(table: pd.DataFrame, source: str, against: str, column: str = "value") -> pd.DataFrame:
+    """|log10| of the ratio of two sources' coefficients in a table of :func:`diffusion`: compositions x species, in its order."""
+    values = table.pivot(index="composition", columns=["source", "species"], values=column).astype(float)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        # A negative slope has no logarithm; it gives NaN.
+        return np.log10(values[source] / values[against]).abs()[list(dict.fromkeys(table.species))]

@@ -1,0 +1,45 @@
+"""Every figure as a function data -> Figure."""
+
+from .conformations import (
+    autocorrelations,
+    beads,
+    bond_distributions,
+    contact_maps,
+    parity,
+    rg2_distributions,
+    stability,
+    tica_plane,
+)
+from .experiments import courses, short_md_curve, speed, sweep, training_curves
+from .mixtures import diffusion_parity, displacements, rdfs, short_against_long, survival
+from .style import COMPONENT_COLOURS, FOURTH, LONG_TIME, MD, MODEL, OTHER, WIDTH, component_colours, style
+
+__all__ = [
+    "COMPONENT_COLOURS",
+    "FOURTH",
+    "LONG_TIME",
+    "MD",
+    "MODEL",
+    "OTHER",
+    "WIDTH",
+    "autocorrelations",
+    "beads",
+    "bond_distributions",
+    "component_colours",
+    "contact_maps",
+    "courses",
+    "diffusion_parity",
+    "displacements",
+    "parity",
+    "rdfs",
+    "rg2_distributions",
+    "short_against_long",
+    "short_md_curve",
+    "speed",
+    "stability",
+    "style",
+    "survival",
+    "sweep",
+    "tica_plane",
+    "training_curves",
+]

@@ -1,0 +1,181 @@
+"""Figures of molecules: sizes, shapes, contacts, slow modes."""
+
+from collections.abc import Mapping, Sequence
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+import seaborn as sns
+from matplotlib.axes import Axes
+from matplotlib.collections import LineCollection
+from matplotlib.colors import to_rgb
+from matplotlib.figure import Figure
+
+from ...analysis import molecules, scores, statistics
+from ...analysis.ensemble import Ensemble
+from ..provenance import captioned
+from .style import LONG_TIME, MD, MODEL, OTHER, UNIT, WIDTH, component_colours
+
+
+@captioned
+def parity(
+    table: pd.DataFrame, short: pd.DataFrame | None = None, short_label: str = "", units: tuple[str, ...] = ("sigma", "tau")
+) -> Figure:
+    """<Rg^2> and relaxation time of each chain, model against MD, with standard errors; ``short`` MD, if given, beside the model."""
+    figure, axes = plt.subplots(1, 2, figsize=(WIDTH, 3.3))
+    for axis, md, model, label in (
+        (axes[0], "rg2_md", "rg2", rf"$\langle R_g^2\rangle$ ({UNIT[units[0]]}$^2$)"),
+        (axes[1], "relaxation_md", "relaxation_model", rf"relaxation time of $R_g^2$ ({UNIT[units[1]]})"),
+    ):
+        errors = {"rg2": ("rg2_md_error", "rg2_error"), "relaxation_model": ("relaxation_md_error", "relaxation_model_error")}[model]
+        if model == "rg2" and short is not None:
+            axis.plot(table[md], short[model], "s", ms=4, color=OTHER, mfc="none", label=short_label)
+        axis.errorbar(
+            table[md],
+            table[model],
+            xerr=table[errors[0]],
+            yerr=table[errors[1]],
+            fmt="o",
+            ms=4,
+            lw=1,
+            color=MODEL,
+            label="learned, refined",
+        )
+        low, _ = axis.get_xlim()
+        axis.axline((low, low), slope=1, color="0.6", lw=1, zorder=0)
+        axis.set(xlabel=f"MD: {label}", ylabel=f"model: {label}")
+    axes[0].legend(frameon=False)
+    sns.despine(figure)
+    return figure
+
+
+@captioned
+def rg2_distributions(md: Sequence[Ensemble], model: Sequence[Ensemble], table: pd.DataFrame) -> Figure:
+    """Distribution of Rg^2 of each chain, MD with its two halves, and model."""
+    columns = 4
+    rows = -(-len(md) // columns)
+    figure, axes = plt.subplots(rows, columns, figsize=(WIDTH, 1.35 * rows), squeeze=False)
+    for axis, a, b, (_, row) in zip(axes.flat, md, model, table.iterrows(), strict=False):
+        values = a.rg2()[0]
+        bins = np.linspace(0, np.quantile(np.r_[values, b.rg2().ravel()], 0.998), 40)
+        half = len(values) // 2
+        for part in (values[:half], values[half:]):
+            axis.hist(part, bins, density=True, histtype="step", color=MD, lw=0.6)
+        axis.hist(values, bins, density=True, color=MD, alpha=0.35)
+        axis.hist(b.rg2().ravel(), bins, density=True, histtype="step", color=MODEL, lw=1.4)
+        axis.set_title(f"{row.system.split('-')[-1]}: EMD {row.rg2_emd:.3f} (MD {row.rg2_emd_md:.3f})", fontsize=7)
+        axis.set(yticks=[])
+    for axis in axes.flat[len(md) :]:
+        axis.axis("off")
+    unit = UNIT[md[0].units[0]]
+    figure.supxlabel(rf"$R_g^2$ ({unit}$^2$); grey: MD and its two halves, blue: learned", fontsize=9)
+    sns.despine(figure, left=True)
+    return figure
+
+
+@captioned
+def autocorrelations(md: Sequence[Ensemble], model: Sequence[Ensemble], chosen: Sequence[int]) -> Figure:
+    """Autocorrelation of Rg^2 of a few chains."""
+    figure, axes = plt.subplots(1, len(chosen), figsize=(WIDTH, 2.3), sharey=True, squeeze=False)
+    for axis, k in zip(axes[0], chosen, strict=True):
+        for sample, colour, marker in ((md[k], MD, "-"), (model[k], MODEL, "o-")):
+            values = statistics.autocorrelation(sample.rg2())
+            n = min(len(values), int(900 / sample.interval) + 1)
+            axis.plot(sample.interval * np.arange(n), values[:n], marker, ms=3, lw=1.2, color=colour)
+        axis.axhline(0, color="0.8", lw=0.8, zorder=0)
+        axis.set(xlabel=f"lag ({UNIT[md[k].units[1]]})", title=f"chain {md[k].name.split('-')[-1]}")
+    axes[0, 0].set_ylabel(r"ACF of $R_g^2$")
+    axes[0, 0].legend(["MD", "learned"], frameon=False)
+    sns.despine(figure)
+    return figure
+
+
+@captioned
+def contact_maps(md: Sequence[Ensemble], model: Sequence[Ensemble], chosen: Sequence[int]) -> Figure:
+    """Contact maps of a few chains: MD below the diagonal, model above."""
+    figure, axes = plt.subplots(1, len(chosen), figsize=(WIDTH, 2.2), squeeze=False)
+    for axis, k in zip(axes[0], chosen, strict=True):
+        cutoff = scores.CONTACT * float(md[k].bonds().mean())
+        a, b = md[k].contacts(cutoff), model[k].contacts(cutoff)
+        image = axis.imshow(
+            np.tril(a, -1) + np.triu(b, 1) + np.diag(np.full(len(a), np.nan)), vmin=0, vmax=1, cmap="viridis", origin="lower"
+        )
+        axis.set(title=f"chain {md[k].name.split('-')[-1]}", xlabel="bead")
+    axes[0, 0].set_ylabel("bead")
+    figure.colorbar(image, ax=axes, label="fraction in contact", shrink=0.8)
+    return figure
+
+
+@captioned
+def bond_distributions(samples: Mapping[str, Sequence[Ensemble]]) -> Figure:
+    """Lengths of CG bonds and angles between them over all systems, for each kind of run; MD is filled."""
+    figure, axes = plt.subplots(1, 2, figsize=(WIDTH, 2.7))
+    top = 1.5 * max(float(np.quantile(s.bonds(), 0.999)) for s in samples["MD"])
+    for (label, kind), colour in zip(samples.items(), (MD, MODEL, OTHER), strict=False):
+        drawn = [s for s in kind if len(s.frames)]
+        if not drawn:
+            continue
+        lengths = np.concatenate([s.bonds().ravel() for s in drawn])
+        bends = np.concatenate([s.angles().ravel() if len(molecules.angles(s.bond)) else np.empty(0) for s in drawn])
+        look = {"histtype": "stepfilled", "alpha": 0.4} if label == "MD" else {"histtype": "step", "lw": 1.4}
+        for axis, values, bins in ((axes[0], lengths, np.linspace(0, top, 121)), (axes[1], bends, np.linspace(0, 180, 91))):
+            axis.hist(values, bins, density=len(values) > 0, color=colour, label=label, **look)
+    unit = UNIT[samples["MD"][0].units[0]]
+    axes[0].set(xlabel=f"CG bond length ({unit})", ylabel=f"density (1/{unit})")
+    axes[1].set(xlabel="angle between CG bonds (degrees)", ylabel="density (1/degree)")
+    axes[0].legend(frameon=False, loc="upper right", fontsize=8)
+    sns.despine(figure)
+    return figure
+
+
+@captioned
+def tica_plane(md: Sequence[Ensemble], model: Sequence[Ensemble], chosen: Sequence[int], lag: float) -> Figure:
+    """Free energy on the two slowest coordinates of MD (TICA of pair distances); the model as contours."""
+    figure, axes = plt.subplots(1, len(chosen), figsize=(WIDTH, 2.4), squeeze=False)
+    for axis, k in zip(axes[0], chosen, strict=True):
+        a, b = (molecules.pair_distances(s.frames) for s in (md[k], model[k]))
+        slow = molecules.tica([a], lag=max(1, round(lag / md[k].interval)))
+        x, y = slow.project(a), slow.project(b)
+        edges = [np.linspace(np.quantile(x[:, c], 0.002), np.quantile(x[:, c], 0.998), 26) for c in (0, 1)]
+        histogram, _, _ = np.histogram2d(x[:, 0], x[:, 1], bins=edges, density=True)
+        other, _, _ = np.histogram2d(y[:, 0], y[:, 1], bins=edges, density=True)
+        centres = [0.5 * (e[1:] + e[:-1]) for e in edges]
+        with np.errstate(divide="ignore"):
+            axis.pcolormesh(edges[0], edges[1], -np.log(histogram / histogram.max()).T, cmap="Greys_r", vmin=0, vmax=5)
+            axis.contour(*centres, -np.log(np.maximum(other, 1e-12) / other.max()).T, levels=[1, 2, 3, 4], colors=[MODEL], linewidths=1)
+        axis.set(title=f"chain {md[k].name.split('-')[-1]}", xlabel="TIC 1")
+    axes[0, 0].set_ylabel("TIC 2")
+    return figure
+
+
+@captioned
+def stability(times: np.ndarray, unit: str, series: Mapping[str, np.ndarray], md: Mapping[str, float]) -> Figure:
+    """Means over systems and replicas along a long run: a panel for each label, with ``series`` (frames,) and MD's mean as a line."""
+    figure, axes = plt.subplots(len(series), 1, figsize=(WIDTH, 3.2), sharex=True)
+    for axis, (label, values) in zip(axes, series.items(), strict=True):
+        axis.plot(times / 1e3, values, color=MODEL, lw=0.6)
+        axis.axhline(md[label], color=MD, lw=1.4)
+        axis.set_ylabel(label)
+    axes[-1].set_xlabel(LONG_TIME[unit])
+    sns.despine(figure)
+    return figure
+
+
+def beads(axis: Axes, ensemble: Ensemble, frame: int) -> None:
+    """One frame of the first replica as dots and CG bonds, seen along z: a molecule centred and coloured along itself, a box with its
+    molecules wrapped into it, by component.
+    """
+    position, bond, box = ensemble.position[0, frame], ensemble.bond, ensemble.box
+    if box is None:
+        shown, kind = position - position.mean(axis=0), np.arange(len(position))
+        axis.add_collection(LineCollection(list(shown[bond][:, :, :2]), colors="0.5", linewidths=1))
+        axis.scatter(shown[:, 0], shown[:, 1], s=18, c=kind, cmap="viridis", zorder=2)
+    else:
+        shown = position % box
+        near = bond[(np.abs(shown[bond[:, 0]] - shown[bond[:, 1]]) < box / 2).all(axis=1)]
+        axis.add_collection(LineCollection(list(shown[near][:, :, :2]), colors="0.6", linewidths=0.8))
+        by_name = component_colours(ensemble.component_name, ensemble.component, ensemble.mass)
+        colours = np.array([to_rgb(by_name[name]) for name in ensemble.component_name])[ensemble.component]
+        single = np.bincount(ensemble.molecule)[ensemble.molecule] == 1
+        axis.scatter(shown[:, 0], shown[:, 1], s=np.where(single, 30, 12), c=colours, zorder=2, edgecolors="0.3", linewidths=0.3)
+    axis.set(aspect="equal", xticks=[], yticks=[])

@@ -1,0 +1,163 @@
+"""Figures of experiments: training, cost, speed, tables of settings."""
+
+from collections.abc import Mapping, Sequence
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+import seaborn as sns
+from matplotlib.axes import Axes
+from matplotlib.axis import Axis
+from matplotlib.figure import Figure
+from matplotlib.ticker import LogLocator, NullFormatter, NullLocator
+
+from ..provenance import captioned
+from .style import FOURTH, LONG_TIME, MD, MODEL, OTHER, WIDTH
+
+
+@captioned
+def training_curves(curves: pd.DataFrame) -> Figure:
+    """Losses against optimiser steps, training and validation."""
+    names = {"nll": "simulator: NLL (nats)", "score": "refiner: score matching", "size": "bead size error"}
+    figure, axes = plt.subplots(1, 3, figsize=(WIDTH, 2.4))
+    for axis, (key, label) in zip(axes, names.items(), strict=True):
+        axis.plot(curves.step, curves[f"train_{key}"], color=MD, label="training")
+        axis.plot(curves.step, curves[f"validation_{key}"], color=MODEL, label="validation (EMA)")
+        axis.set(xlabel="optimiser steps", title=label)
+    axes[0].set_ylabel("loss per bead and component")
+    axes[0].legend(frameon=False)
+    sns.despine(figure)
+    return figure
+
+
+@captioned
+def short_md_curve(curve: pd.DataFrame, model: Mapping[str, float], equal_cost: float) -> Figure:
+    """Error of short MD against its length, the learned simulator's as lines; ``equal_cost``: MD of the same wall time."""
+    panels = {
+        "rg2.r2": r"$R^2$ of $\langle R_g^2\rangle$",
+        "rg2.emd_over_md": r"EMD of $R_g^2$ / MD's halves",
+        "contact.correlation": "contact correlation",
+    }
+    figure, axes = plt.subplots(1, 3, figsize=(WIDTH, 2.4))
+    for axis, (key, label) in zip(axes, panels.items(), strict=True):
+        axis.plot(curve.length, curve[key], "s-", ms=4, color=OTHER, label="short MD")
+        axis.axhline(model[key], color=MODEL, label="learned")
+        axis.axvline(equal_cost, color="0.6", ls=":", label="equal cost")
+        axis.set(xscale="log", xlabel=r"length of MD ($\tau$)", title=label)
+    axes[0].set_ylim(bottom=max(-1.0, axes[0].get_ylim()[0]))
+    axes[0].legend(frameon=False, fontsize=7)
+    sns.despine(figure)
+    return figure
+
+
+def _panels(n: int) -> tuple[Figure, list[Axes]]:
+    """Up to three panels in a row, more in two rows."""
+    rows = 1 if n < 4 else 2
+    figure, axes = plt.subplots(rows, -(-n // rows), figsize=(WIDTH, 2.4 * rows), squeeze=False)
+    for axis in axes.flat[n:]:
+        axis.remove()
+    return figure, list(axes.flat[:n])
+
+
+def _logarithmic(axis: Axis, at: np.ndarray | None = None) -> None:
+    """A logarithmic scale with at least three plain numbers on it; of the values ``at``, if these are far enough apart to be read."""
+    axis._set_axes_scale("log")  # type: ignore[attr-defined]
+    if at is not None and (np.diff(np.log(at)) > 0.11 * np.log(at[-1] / at[0])).all():
+        axis.set_ticks(at, [f"{value:.3g}" for value in at])
+        axis.set_minor_locator(NullLocator())
+        return
+    low, high = axis.get_view_interval()
+    for subs in ((1,), (1, 3), (1, 2, 5), (1, 2, 3, 5, 7)):
+        locator = LogLocator(subs=subs)
+        if (ticks := [tick for tick in locator.tick_values(low, high) if low <= tick <= high])[2:]:
+            break
+    axis.set_major_locator(locator)
+    axis.set_minor_formatter(NullFormatter())
+    if max(ticks, default=1) < 1e4:
+        axis.set_major_formatter("{x:g}")
+
+
+def _legend(figure: Figure, axis: Axes) -> None:
+    """What lines of all panels mean, above them; nothing where there is one kind only."""
+    handles, labels = axis.get_legend_handles_labels()
+    if len(labels) > 1:
+        figure.legend(handles, labels, loc="outside upper center", ncols=4, frameon=False, fontsize=8)
+
+
+@captioned
+def sweep(rows: pd.DataFrame, x: tuple[str, str], panels: Mapping[str, str], hue: str, logarithmic: Sequence[str] = ()) -> Figure:
+    """Columns of a table of experiments against one of them, a panel each: a dot per seed, open where there is one only, lines through
+    means, a colour per ``hue``.
+
+    ``x`` and ``panels`` give a column's axis label. Columns in ``logarithmic``, the x one too, get a logarithmic axis.
+    """
+    figure, axes = _panels(len(panels))
+    column, xlabel = x
+    if pd.api.types.is_numeric_dtype(rows[hue]):
+        rows = rows.sort_values(hue)
+    for axis, (name, ylabel) in zip(axes, panels.items(), strict=True):
+        for k, (value, group) in enumerate(rows.groupby(hue, sort=False)):
+            colour = sns.color_palette("colorblind")[k]
+            alone = group.groupby(column)[column].transform("size") == 1
+            axis.plot(group[column][~alone], group[name][~alone], "o", ms=3, color=colour, alpha=0.6)
+            axis.plot(group[column][alone], group[name][alone], "o", ms=4, color=colour, mfc="white")
+            means = group.groupby(column)[name].mean()
+            label = value if isinstance(value, str) else f"{hue.replace('_', ' ')} {value:g}"
+            axis.plot(means.index, means, "-", lw=1.2, color=colour, label=label)
+        axis.set(xlabel=xlabel, ylabel=ylabel)
+        if name in logarithmic:
+            _logarithmic(axis.yaxis)
+        if column in logarithmic:
+            _logarithmic(axis.xaxis, np.array(sorted(rows[column].unique())))
+    _legend(figure, axes[0])
+    sns.despine(figure)
+    return figure
+
+
+@captioned
+def courses(table: pd.DataFrame, unit: str, panels: Mapping[str, str], hue: str, logarithmic: Sequence[str] = ()) -> Figure:
+    """How the structure changes along simulations (a table of :func:`.ablation.course`): means over seeds, with their range as a band."""
+    figure, axes = _panels(len(panels))
+    for axis, (name, ylabel) in zip(axes, panels.items(), strict=True):
+        for k, (value, group) in enumerate(table.groupby(hue, sort=False)):
+            seeds = group.groupby("time")[name]
+            colour = sns.color_palette("colorblind")[k]
+            axis.plot(seeds.mean().index / 1e3, seeds.mean(), "o-", ms=3, lw=1.2, color=colour, label=value)
+            axis.fill_between(seeds.mean().index / 1e3, seeds.min(), seeds.max(), color=colour, alpha=0.2, lw=0)
+        axis.set(xlabel=LONG_TIME[unit], ylabel=ylabel)
+        if name in logarithmic:
+            _logarithmic(axis.yaxis)
+    _legend(figure, axes[0])
+    sns.despine(figure)
+    return figure
+
+
+@captioned
+def speed(by_copies: pd.DataFrame, by_size: pd.DataFrame, engines: Mapping[str, Mapping[str, float]], exponent: float) -> Figure:
+    """Simulated time per second against copies in a batch, with MD engines on the same core as lines, and the cost of an ML step with one
+    evaluation of the refiner against beads: of one chain, all pairs, and of electrolytes, with their fitted power law.
+
+    ``engines``: of each system, the speed of each.
+    """
+    figure, axes = plt.subplots(1, 3, figsize=(WIDTH, 2.9))
+    names = {"chain": ("one chain", r"$\tau$ per second"), "spe": ("electrolyte", "ps per second")}
+    for axis, (name, group) in zip(axes, by_copies.groupby("system", sort=False), strict=False):
+        for (kind, runs), colour in zip(group.groupby("refinement", sort=False), (MODEL, OTHER), strict=False):
+            axis.plot(runs.copies, runs.speed, "o-", ms=3, lw=1.2, color=colour, label=kind)
+        for (engine, value), style in zip(engines[name].items(), ("--", ":"), strict=False):
+            axis.axhline(value, ls=style, lw=1.2, color=MD, label=engine)
+        title, ylabel = names[name]
+        axis.set(xlabel="copies in a batch", ylabel=ylabel, title=title)
+    for name, group in by_size.groupby("system", sort=False):
+        axes[2].plot(group.beads, group.seconds, "o", ms=3, color=MODEL if name == "chain" else FOURTH, label=names[name][0])
+    boxes = by_size[by_size.system == "spe"]
+    scale = np.exp(np.mean(np.log(boxes.seconds) - exponent * np.log(boxes.beads)))
+    axes[2].plot(boxes.beads, scale * boxes.beads**exponent, "-", lw=1, color=FOURTH, label=rf"$\propto$ beads$^{{{exponent:.2f}}}$")
+    axes[2].set(xlabel="beads", ylabel="seconds per ML step", title="size")
+    axes[2].legend(frameon=False, fontsize=7)
+    for axis in axes:
+        _logarithmic(axis.xaxis, np.array(sorted(by_copies.copies.unique())) if axis is not axes[2] else None)
+        _logarithmic(axis.yaxis)
+    _legend(figure, axes[0])
+    sns.despine(figure)
+    return figure

@@ -1,0 +1,73 @@
+"""The headline numbers of the two systems of this paper: what their pairs, species and results are called, and how they are summed up."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+
+from ..analysis import scores, statistics
+from ..analysis.ensemble import Ensemble, Species, cases
+
+PAIRS = {"Li-chain": ("Li", "polymer"), "Li-TFSI": ("Li", "TFSI"), "Li-Li": ("Li", "Li")}
+"""Pairs of components whose radial distribution is compared, by beads."""
+SPECIES = {"Li": Species("Li", centres=False), "TFSI": Species("TFSI", centres=True), "chain": Species("polymer", centres=False)}
+"""What diffuses, at every resolution: Li, the mass centres of TFSI, the beads of chains."""
+CHAIN = ("rg2.bias", "rg2.r2", "rg2.emd_over_md", "bond.emd", "relaxation.abs_log2", "contact.correlation")
+"""What :func:`of_chains` sums up."""
+
+
+def of_chains(table: pd.DataFrame) -> dict[str, float]:
+    """The headline numbers of a table of :func:`.scores.conformations`, over the chains that have scores; NaN with fewer than two."""
+    table = table.dropna(subset=["rg2"])
+    if len(table) < 2:
+        return dict.fromkeys(CHAIN, np.nan)
+    relative = table.rg2 / table.rg2_md - 1
+    ratio = np.log2(table.relaxation_model / table.relaxation_md)
+    values = (
+        relative.mean(),
+        statistics.r2(table.rg2_md, table.rg2) if table.rg2_md.nunique() > 1 else np.nan,
+        table.rg2_emd.mean() / table.rg2_emd_md.mean(),
+        table.bond_emd.mean(),
+        ratio.abs().median(),
+        table.contact_correlation.mean(),
+    )
+    return dict(zip(CHAIN, map(float, values), strict=True))
+
+
+def of_electrolytes(structure: pd.DataFrame, local: pd.DataFrame, diffusion: pd.DataFrame) -> dict[str, float]:
+    """The headline numbers, over all compositions: NaN where nothing was simulated or survived.
+
+    Args:
+        structure: of :func:`.scores.structures` with :data:`PAIRS`.
+        local: of :func:`.scores.local_structure`.
+        diffusion: of :func:`.scores.diffusion` with :data:`SPECIES`.
+    """
+    kept = structure[structure.kept]
+    values = {
+        "rdf.peak_shift": kept["shift"].max(),
+        "rdf.distance_over_md": structure.distance.mean() / structure.distance_md.mean(),
+        "bond.emd": local.bond_emd.mean(),
+        "angle.emd": local.angle_emd.mean(),
+    }
+    comparisons = {"": ("model", "md"), "md.": ("md a", "md b")}
+    comparisons |= {f"{label}.": (label, "md") for label in dict.fromkeys(diffusion.source) if label not in scores.SOURCES}
+    for prefix, (source, against) in comparisons.items():
+        for column, ending in (("value", ""), ("endpoint", ".endpoint")):
+            means = scores.log_ratio(diffusion, source, against, column).mean()
+            values |= {f"{prefix}D.{species.lower()}{ending}": means[species] for species in SPECIES}
+    return {name: float(value) for name, value in values.items()}
+
+
+def score(md: Sequence[Ensemble], models: Sequence[Ensemble]) -> dict[str, float]:
+    """The headline numbers of simulations against MD: those of lone chains or of electrolytes.
+
+    Empty where too few replicas survived to tell: fewer than two chains, or not one of each composition.
+    """
+    if md[0].box is None:
+        table = scores.conformations(md, models)
+        return of_chains(table) if table.rg2.notna().sum() > 1 else {}
+    by_name = cases(md, models)
+    if not all(case.model for case in by_name.values()):
+        return {}
+    tables = scores.structures(by_name, PAIRS), scores.local_structure(by_name), scores.diffusion(by_name, {}, SPECIES)
+    return {key: value for key, value in of_electrolytes(*tables).items() if "endpoint" not in key}

@@ -1,0 +1,86 @@
+"""Figures are drawn of what there is, the same twice."""
+
+import json
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+import pytest
+from mixtures import ensemble
+from test_scores import boxes, chains, compositions, simulated  # noqa: F401
+
+from mlcgmd.analysis import scores
+from mlcgmd.analysis.ensemble import Ensemble, composition
+from mlcgmd.model.system import CoarseSystem
+from mlcgmd.paper import figures, provenance
+from mlcgmd.paper.headlines import PAIRS, SPECIES
+from mlcgmd.paths import ROOT
+
+
+def test_saved_figures_are_the_same_twice(chains: list[CoarseSystem], tmp_path) -> None:  # noqa: F811
+    figures.style()
+    md = [Ensemble.of(s) for s in chains]
+    table = scores.conformations(md, md)
+    source = ROOT / "pyproject.toml"
+    for folder in ("a", "b"):
+        (tmp_path / folder).mkdir()
+        for name, figure in {
+            "parity": figures.parity(table, table, "short"),
+            "rg2": figures.rg2_distributions(md, md, table),
+            "bonds": figures.bond_distributions({"MD": md, "refined": md}),
+            "acf": figures.autocorrelations(md, md, [0, 1]),
+            "contacts": figures.contact_maps(md, md, [0, 1]),
+        }.items():
+            provenance.save(figure, name, notebook="test", parameters={"seed": 0}, inputs=[source], folder=tmp_path / folder)
+            plt.close(figure)
+    for path in sorted((tmp_path / "a").iterdir()):
+        assert path.read_bytes() == (tmp_path / "b" / path.name).read_bytes(), path.name
+    sidecar = json.loads((tmp_path / "a" / "rg2.json").read_text())
+    assert list(sidecar["inputs"]) == ["pyproject.toml"]
+    assert sidecar["function"] == "mlcgmd.paper.figures.conformations.rg2_distributions"
+
+
+def test_figures_are_drawn_where_a_composition_has_no_simulation_too(boxes: list[CoarseSystem]) -> None:  # noqa: F811
+    figures.style()
+    runs = [simulated(boxes[0]), simulated(boxes[2], ["gone", "gone"])]
+    by_name = compositions(boxes, runs)
+    unrefined = {composition(run.attrs["system"]): Ensemble.until_failure(run) for run in runs}
+    table = scores.diffusion(by_name, {"short": 80.0}, SPECIES)
+    published = pd.read_csv(ROOT / "data" / "spe_reference_values.csv")
+    sources = {"short": "short MD", "model": "learned"}
+    md = [s for case in by_name.values() for s in case.md]
+    drawn = {
+        "rdf": figures.rdfs(by_name, unrefined, PAIRS),
+        "msd": figures.displacements(by_name["toy/test-000"], SPECIES),
+        "parity": figures.diffusion_parity(table, sources),
+        "local": figures.bond_distributions({"MD": md, "learned": [], "not refined": list(unrefined.values())}),
+        "survival": figures.survival({"refined": runs[:1], "not refined": runs[1:]}, 3.0),
+        "published": figures.short_against_long(published, table, sources),
+    }
+    for name, figure in drawn.items():
+        figure.canvas.draw()
+        assert figure.get_size_inches()[0] == figures.WIDTH, name
+        assert all(axis.get_xlabel() for axis in figure.axes if axis.get_subplotspec().is_last_row()), name
+        plt.close(figure)
+
+
+def test_colours_go_by_name_and_grey_is_what_there_is_most_of() -> None:
+    names, component, mass = ("Li", "polymer", "TFSI"), np.array([0, 1, 1, 1, 2]), np.array([7.0, 50, 50, 50, 90])
+    grey, blue, yellow = figures.COMPONENT_COLOURS[:3]
+    assert figures.component_colours(names, component, mass) == {"polymer": grey, "TFSI": blue, "Li": yellow}
+    many = figures.component_colours([str(k) for k in range(9)], np.arange(9), np.arange(9, 0, -1.0))
+    assert len(set(many.values())) == 9
+
+
+@pytest.mark.parametrize("kind", ["molecule", "salt"])
+def test_a_frame_is_drawn_in_its_box_or_centred(kind: str) -> None:
+    e = ensemble(kind, frames=3)
+    _, axis = plt.subplots()
+    figures.beads(axis, e, 1)
+    shown = axis.collections[-1].get_offsets()
+    assert len(shown) == len(e.mass)
+    if e.box is None:
+        assert np.abs(np.asarray(shown).mean(axis=0)).max() < 1e-5
+    else:
+        assert (np.asarray(shown) >= 0).all() and (np.asarray(shown) <= e.box[:2]).all()
+    plt.close()
