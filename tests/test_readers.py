@@ -421,7 +421,13 @@ def test_load_chooses_the_reader(water: mdtraj.Trajectory, tmp_path: Path) -> No
 
 @pytest.mark.parametrize("ending", ["h5", "gsd"])
 def test_a_package_that_mdtraj_needs_is_named(ending: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    monkeypatch.setattr("mlcgmd.data.readers._is_installed", lambda package: False)
     (tmp_path / f"a.{ending}").write_bytes(b"")
     with pytest.raises(TrajectoryError, match=rf"a\.{ending}: mdtraj reads this format by the package (tables|gsd), .*pip install"):
         load(tmp_path / f"a.{ending}")
+
+
+def test_tpr_without_mdanalysis(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("mlcgmd.data.readers._is_installed", lambda package: False)
+    with pytest.raises(TrajectoryError, match=r"a\.tpr: \.tpr is read by MDAnalysis; pip install 'mlcgmd\[mdanalysis\]'"):
+        load("a.xtc", top="a.tpr")

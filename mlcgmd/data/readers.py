@@ -1,7 +1,7 @@
 """Files of other programs to the trajectory data type of :mod:`mlcgmd.data.trajectory`: :func:`load`, and a reader for each kind."""
 
 import functools
-import importlib.util
+import importlib
 import warnings
 from collections.abc import Mapping, Sequence
 from os import PathLike
@@ -65,7 +65,7 @@ def load(path: File | Sequence[File], top: File | None = None, **options: Any) -
             raise TrajectoryError(f"{first}: a LAMMPS dump is read one at a time and needs top=, its data file (LAMMPS's write_data)")
         return from_lammps(first, topology, **options)
     if topology is not None and formats.suffix(topology) == ".tpr":
-        if importlib.util.find_spec("MDAnalysis") is None:
+        if not _is_installed("MDAnalysis"):
             raise TrajectoryError(f"{topology}: .tpr is read by MDAnalysis; pip install 'mlcgmd[mdanalysis]', or give a .pdb or .gro")
         return from_mdanalysis(_universe(topology, paths), **({"system": _stem(first)} | options))
     if kind not in (*LAMMPS_DUMPS, *TRAJECTORIES, *TOPOLOGIES):
@@ -332,7 +332,7 @@ def _load(paths: list[Path], top: mdtraj.Topology | File | None) -> mdtraj.Traje
             raise FileNotFoundError(f"{path} is not there")
     for path in (*paths, *([Path(top)] if isinstance(top, str | PathLike) else [])):
         package = NEEDS.get(formats.suffix(path))
-        if package is not None and importlib.util.find_spec(package) is None:
+        if package is not None and not _is_installed(package):
             raise TrajectoryError(f"{path}: mdtraj reads this format by the package {package}, which is not there; pip install {package}")
     arguments = {} if top is None else {"top": top if isinstance(top, mdtraj.Topology) else str(top)}
     try:
@@ -340,6 +340,14 @@ def _load(paths: list[Path], top: mdtraj.Topology | File | None) -> mdtraj.Traje
     except (OSError, ValueError, TypeError, RuntimeError, EOFError, KeyError, IndexError, ImportError) as error:
         names = ", ".join(map(str, paths))
         raise TrajectoryError(f"mdtraj cannot read {names} ({error}); is the file whole, and does its format need top=?") from error
+
+
+def _is_installed(package: str) -> bool:
+    try:
+        importlib.import_module(package)
+    except ModuleNotFoundError:
+        return False
+    return True
 
 
 def _paths(source: File | Sequence[File]) -> list[Path]:
