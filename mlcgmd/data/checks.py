@@ -8,7 +8,7 @@ from typing import Any, NamedTuple, NoReturn
 import numpy as np
 
 from . import formats
-from .assembly import STANDARD, nearest_element
+from .assembly import STANDARD, is_mass_of, nearest_element
 from .trajectory import TrajectoryError
 
 Refuse = Callable[[str], NoReturn]
@@ -73,6 +73,26 @@ def ion(site: Site, alone: bool) -> Any:
 def _letters(name: str) -> str:
     """The letters that a name begins with, after digits."""
     return re.sub(r"[^A-Z].*$", "", name.upper().lstrip("0123456789"))
+
+
+def elements_of_mdtraj(
+    atoms: Sequence[Any], sites: Sequence[Site], path: Path | None, known: formats.Particles | None
+) -> tuple[list[Any], np.ndarray]:
+    """mdtraj's elements, None where a guess of its own may be wrong, and which particles (N,) are massless sites."""
+    elements: list[Any] = [atom.element for atom in atoms]
+    if known is not None and path is not None:
+        if formats.guesses_by_mass(path):
+            elements = [e if e is not None and is_mass_of(e, m) else None for e, m in zip(elements, known.mass, strict=True)]
+        return elements, known.mass == 0
+    guessed = formats.guessed_elements(path) if path is not None else lambda serial: False
+    massless = np.zeros(len(atoms), bool)
+    for i, (atom, site) in enumerate(zip(atoms, sites, strict=True)):
+        is_guess, virtual = guessed(atom.serial), elements[i] is not None and elements[i].atomic_number == 0
+        massless[i] = virtual and (not is_guess or site.name.upper().startswith(SITES))
+        alone = atom.residue.n_atoms == 1
+        if is_guess and not (elements[i] is not None and not virtual and is_right_guess(site, alone, elements[i])):
+            elements[i] = ion(site, alone)
+    return elements, massless
 
 
 def check_elements(sites: Sequence[Site], elements: Sequence[Any], mass: np.ndarray | None, skipped: np.ndarray, refuse: Refuse) -> None:

@@ -14,8 +14,7 @@ import xarray as xr
 
 from . import formats, trajectory
 from .assembly import STANDARD, assemble, is_mass_of, nearest_element
-from .checks import SITES as SITE_NAMES
-from .checks import Site, check_bonded, check_elements, check_massless, frame_times, ion, is_right_guess, per_particle, refusal
+from .checks import Site, check_bonded, check_elements, check_massless, elements_of_mdtraj, frame_times, per_particle, refusal
 from .lammps import from_lammps
 from .trajectory import TrajectoryError
 
@@ -129,7 +128,7 @@ def from_mdtraj(
     sites = [Site(atom.name, atom.residue.index, str(atom.residue)) for atom in atoms]
     held = Path(top) if isinstance(top, str | PathLike) else paths[0] if paths and top is None else None
     known = None if held is None else formats.particles(held)
-    elements, massless = _elements(atoms, sites, held, known)
+    elements, massless = elements_of_mdtraj(atoms, sites, held, known)
     given_mass, names = per_particle("mass", mass, n, refuse), per_particle("particle_type", particle_type, n, refuse)
     masses = given_mass if given_mass is not None else None if known is None else known.mass
     if given_mass is not None:
@@ -279,24 +278,6 @@ def _finish(
         charge=None if charge is None else np.bincount(new, charge, minlength=len(kept)),
         **rest,
     )
-
-
-def _elements(atoms: list[Any], sites: list[Site], path: Path | None, known: formats.Particles | None) -> tuple[list[Any], np.ndarray]:
-    """mdtraj's elements, None where a guess of its own may be wrong, and which particles (N,) are massless sites."""
-    elements: list[Any] = [atom.element for atom in atoms]
-    if known is not None and path is not None:
-        if formats.guesses_by_mass(path):
-            elements = [e if e is not None and is_mass_of(e, m) else None for e, m in zip(elements, known.mass, strict=True)]
-        return elements, known.mass == 0
-    guessed = formats.guessed_elements(path) if path is not None else lambda serial: False
-    massless = np.zeros(len(atoms), bool)
-    for i, (atom, site) in enumerate(zip(atoms, sites, strict=True)):
-        is_guess, virtual = guessed(atom.serial), elements[i] is not None and elements[i].atomic_number == 0
-        massless[i] = virtual and (not is_guess or site.name.upper().startswith(SITE_NAMES))
-        alone = atom.residue.n_atoms == 1
-        if is_guess and not (elements[i] is not None and not virtual and is_right_guess(site, alone, elements[i])):
-            elements[i] = ion(site, alone)
-    return elements, massless
 
 
 @functools.cache
