@@ -1,5 +1,5 @@
 """The graph of notebooks: MD -> coarse-graining -> training -> simulation -> results, for each system of the scale; then
-those of all systems: the ablations and the speed.
+those of all systems: the ablations and the speed; then the tables in README and book.
 
     snakemake --cores all --config scale=smoke|laptop|gpu|paper [from=md] [ablations=1] [speed=1]
 
@@ -21,10 +21,8 @@ ROOT = Path(config["root"])
 DONE = f"{(ROOT / 'runs' / 'done').as_posix()}/"
 IN_PLACE = ROOT == Path(".")
 SYSTEMS = config["systems"]
-RESULTS = {"chain": "05_chain", "spe": "06_electrolyte"}
-SHARED = ("01_generate_md", "02_coarse_grain", "03_train", "04_simulate")
-"""Notebooks that every system runs; what is not of the chain is stored beside them, with the system in its name."""
-
+ACROSS = config.get("across", {})
+RESULTS = {"chain": "05_chain", "electrolyte": "06_electrolyte"}
 ABLATIONS = {
     "07_ablation_refinement": ("chain-laptop", "spe-laptop"),
     "08_ablation_resolution": ("chain-laptop", "spe-laptop"),
@@ -49,9 +47,8 @@ wildcard_constraints:
     dataset="|".join(OF_DATASET),
 
 
-def notebook(name):
+def notebook(path):
     """Input of a job: its notebook and the library that this imports."""
-    path = f"notebooks/{name}.ipynb"
     return [path, *library_files(path)]
 
 
@@ -60,27 +57,19 @@ def headline(system, kind):
     return next(iter(SYSTEMS[system][kind]))
 
 
-def output_of(name, system, variant="", shown=True):
-    """Where the executed notebook goes."""
-    suffix = "" if name not in SHARED or system == "chain" else f"_{system}"
-    return (ROOT / ("notebooks" if shown else "runs/notebooks") / f"{name}{suffix}{variant}.ipynb").as_posix()
+def executed(name):
+    """Where an executed notebook goes that the book shows."""
+    return (ROOT / "notebooks" / f"{name}.ipynb").as_posix()
 
 
-def shown(name, system, kind, variant):
-    """Output of a job that has one variant per model or simulation, of which only the first is shown."""
-    first = variant == headline(system, kind)
-    return output_of(name, system, "" if first else f".{variant}", first)
+def executed_for(name, system, kind, variant):
+    """The same of one that is run for each model or simulation of a system; all but the first stay out of the book."""
+    return executed(name) if variant == headline(system, kind) else (ROOT / "runs" / "notebooks" / f"{name}.{variant}.ipynb").as_posix()
 
 
-def parameters(system, *keys, **more):
+def parameters(system, /, *keys, **more):
     """Parameters of a notebook: some that the scale gives for the system, and more."""
     return json.dumps({key: SYSTEMS[system][key] for key in keys} | more)
-
-
-def before(name, names):
-    """The one of ``names`` that stands before ``name``, if any."""
-    names = list(names)
-    return names[: names.index(name)][-1:]
 
 
 def shipped_data(wildcards):
@@ -104,25 +93,27 @@ def tables(name):
 
 
 EXECUTE = "python workflow/notebooks.py {input[0]} {params.output} {params.values:q}"
-RECORD = EXECUTE + (" && python -m mlcgmd results" if IN_PLACE else "")
-"""For notebooks that write results: the tables in README and book follow."""
+
+
+MEASURED = [*expand(DONE + "results.{system}", system=SYSTEMS), *(DONE + name for name in ACROSS)]
+"""Marks of the notebooks that write results."""
 
 
 rule all:
     input:
-        expand(DONE + "02_coarse_grain.{system}", system=SYSTEMS),
-        expand(DONE + "results.{system}", system=SYSTEMS),
-        expand(DONE + "{name}", name=config.get("across", {})),
+        expand(DONE + "02_coarse_graining.{system}", system=SYSTEMS),
+        MEASURED,
+        [DONE + "tables"] if IN_PLACE else [],
 
 
 rule generate_md:
     input:
-        notebook("01_generate_md"),
+        lambda wildcards: notebook(f"notebooks/01_{wildcards.system}_md.ipynb"),
     output:
-        touch(DONE + "01_generate_md.{system}"),
+        touch(DONE + "01_md.{system}"),
     params:
         values=lambda wildcards: parameters(wildcards.system, "dataset", build=config["from"] == "md"),
-        output=lambda wildcards: output_of("01_generate_md", wildcards.system),
+        output=lambda wildcards: executed(f"01_{wildcards.system}_md"),
         data=shipped_data,
     threads: workflow.cores or 1
     shell:
@@ -131,21 +122,21 @@ rule generate_md:
 
 rule coarse_grain:
     input:
-        notebook("02_coarse_grain"),
-        DONE + "01_generate_md.{system}",
+        lambda wildcards: notebook(f"notebooks/02_{wildcards.system}_coarse_graining.ipynb"),
+        DONE + "01_md.{system}",
     output:
-        touch(DONE + "02_coarse_grain.{system}"),
+        touch(DONE + "02_coarse_graining.{system}"),
     params:
         values=lambda wildcards: parameters(wildcards.system, "dataset", "level"),
-        output=lambda wildcards: output_of("02_coarse_grain", wildcards.system),
+        output=lambda wildcards: executed(f"02_{wildcards.system}_coarse_graining"),
     shell:
         EXECUTE
 
 
 rule train:
     input:
-        notebook("03_train"),
-        lambda wildcards: DONE + f"01_generate_md.{OF_MODEL[wildcards.model]}",
+        notebook("workflow/templates/03_train.ipynb"),
+        lambda wildcards: DONE + f"01_md.{OF_MODEL[wildcards.model]}",
     output:
         touch(DONE + "03_train.{model}"),
         # Declared, so that it is removed before the job: a shipped model is not taken for a new one.
@@ -155,17 +146,20 @@ rule train:
             system := OF_MODEL[wildcards.model],
             "dataset",
             "level",
+            system=system,
             model=wildcards.model,
             **SYSTEMS[system]["models"][wildcards.model],
         ),
-        output=lambda wildcards: shown("03_train", OF_MODEL[wildcards.model], "models", wildcards.model),
+        output=lambda wildcards: executed_for(
+            f"03_{(system := OF_MODEL[wildcards.model])}_train", system, "models", wildcards.model
+        ),
     shell:
         EXECUTE
 
 
 rule simulate:
     input:
-        notebook("04_simulate"),
+        notebook("workflow/templates/04_simulate.ipynb"),
         lambda wildcards: DONE + f"03_train.{headline(OF_DATASET[wildcards.dataset], 'models')}",
     output:
         touch(DONE + "04_simulate.{dataset}.{simulation}"),
@@ -178,7 +172,9 @@ rule simulate:
             name=wildcards.simulation,
             **SYSTEMS[system]["simulations"][wildcards.simulation],
         ),
-        output=lambda wildcards: shown("04_simulate", OF_DATASET[wildcards.dataset], "simulations", wildcards.simulation),
+        output=lambda wildcards: executed_for(
+            f"04_{(system := OF_DATASET[wildcards.dataset])}_simulate", system, "simulations", wildcards.simulation
+        ),
     threads: workflow.cores or 1  # one at a time: they measure the speed
     shell:
         EXECUTE
@@ -186,40 +182,49 @@ rule simulate:
 
 rule results:
     input:
-        lambda wildcards: notebook(RESULTS[wildcards.system]),
+        lambda wildcards: notebook(f"notebooks/{RESULTS[wildcards.system]}.ipynb"),
         lambda wildcards: expand(
             DONE + "04_simulate.{dataset}.{simulation}",
             dataset=SYSTEMS[wildcards.system]["dataset"],
             simulation=SYSTEMS[wildcards.system]["simulations"],
         ),
-        # One after the other: they share data/results.json.
-        lambda wildcards: [ancient(f"{DONE}results.{system}") for system in before(wildcards.system, SYSTEMS)],
     output:
         touch(DONE + "results.{system}"),
     params:
         values=lambda wildcards: parameters(wildcards.system, "dataset", model=headline(wildcards.system, "models")),
-        output=lambda wildcards: output_of(RESULTS[wildcards.system], wildcards.system),
-    threads: workflow.cores or 1
+        output=lambda wildcards: executed(RESULTS[wildcards.system]),
     shell:
-        RECORD
+        EXECUTE
 
 
-for name, values in config.get("across", {}).items():
+for name, last in zip(ACROSS, [None, *ACROSS]):
 
     rule:
         name:
             name
         input:
-            notebook(name),
+            notebook(f"notebooks/{name}.ipynb"),
             expand(DONE + "results.{system}", system=SYSTEMS),
-            # One after the other: they share trainings and data/results.json.
-            [ancient(DONE + other) for other in before(name, config["across"])],
+            # One after the other: they share trainings, and nothing else may run while speeds are measured.
+            [ancient(DONE + last)] if last else [],
         output:
             touch(DONE + name),
             *tables(name),
         params:
-            values=json.dumps(values or {}),
-            output=(ROOT / "notebooks" / f"{name}.ipynb").as_posix(),
+            values=json.dumps(ACROSS[name] or {}),
+            output=executed(name),
         threads: workflow.cores or 1
         shell:
-            RECORD
+            EXECUTE
+
+
+if IN_PLACE:
+
+    rule tables:
+        input:
+            MEASURED,
+            "mlcgmd/paper/results.py",
+        output:
+            touch(DONE + "tables"),
+        shell:
+            "python -m mlcgmd results"

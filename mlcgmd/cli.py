@@ -3,6 +3,7 @@
 import argparse
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 SPLITS = ("train", "validation", "test")
 
@@ -19,9 +20,32 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(prog="mlcgmd", description="Learned simulators of coarse-grained molecular dynamics.")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
 
+    command = commands.add_parser("check", help="what a trajectory holds, whether it is in equilibrium, which level and time step suit it")
+    _reading(command)
+    command.add_argument("--level", type=float, help="particles per bead (default: some ten beads in the largest molecule)")
+    command.set_defaults(call=_check)
+
     command = commands.add_parser("train", help="train a model as a run file says; under torchrun on many GPUs or nodes")
-    command.add_argument("run", type=Path, help="YAML: the fields of TrainConfig, and dataset, level, folder, model (a path)")
+    words = "YAML: the fields of TrainConfig; level, folder, model (a path); and dataset, or files, validation and read (options of load)"
+    command.add_argument("run", type=Path, help=words)
     command.set_defaults(call=_train)
+
+    command = commands.add_parser("simulate", help="simulate with a trained model, from the first frames of trajectories")
+    command.add_argument("model", type=Path, help="a .safetensors file")
+    _reading(command)
+    command.add_argument("--steps", type=int, required=True, help="ML steps")
+    command.add_argument("--replicas", type=int, default=1, help="of each system")
+    command.add_argument("--seed", type=int, default=0)
+    command.add_argument("--save-every", type=int, default=1, help="ML steps between frames")
+    command.add_argument("--extrapolate", action="store_true", help="go on outside of the range that the model was trained on")
+    command.add_argument("--output", type=Path, required=True, help="a .nc file; a second call with the same arguments just reads it")
+    command.add_argument("--export", type=Path, help="write the first replica of the first system for a viewer: .xtc, .dcd, .pdb or .gro")
+    command.set_defaults(call=_simulate)
+
+    command = commands.add_parser("compare", help="score a simulation against MD of the same systems")
+    command.add_argument("run", type=Path, help="the .nc file of a simulation")
+    _reading(command)
+    command.set_defaults(call=_compare)
 
     command = commands.add_parser("datasets", help="the named data sets: list, build, start, verify, fetch")
     actions = command.add_subparsers(required=True, metavar="ACTION")
@@ -44,21 +68,97 @@ def main(arguments: Sequence[str] | None = None) -> None:
     options.call(options)
 
 
+def _reading(command: argparse.ArgumentParser) -> None:
+    """Arguments of what reads trajectories."""
+    command.add_argument("file", nargs="+", type=Path, help="trajectories, one of each system")
+    command.add_argument("--top", type=Path, help="topology that the files lack: a PDB, PSF ...; for LAMMPS dumps the data file")
+    command.add_argument("--option", action="append", default=[], metavar="NAME=VALUE", help="of the reader, such as time_step=0.002")
+
+
+def _read(options: argparse.Namespace) -> list[Any]:
+    """The trajectories that the command line names."""
+    import yaml
+
+    from .data.readers import load
+    from .data.trajectory import TrajectoryError
+
+    if wrong := [text for text in options.option if "=" not in text]:
+        raise SystemExit(f"mlcgmd: --option {wrong[0]}: give NAME=VALUE, such as time_step=0.002")
+    given = {name: yaml.safe_load(value) for name, _, value in (text.partition("=") for text in options.option)}
+    try:
+        return [load(file, options.top, **given) for file in options.file]
+    except (TrajectoryError, FileNotFoundError) as error:
+        raise SystemExit(f"mlcgmd: {error}") from error
+
+
+def _check(options: argparse.Namespace) -> None:
+    from .analysis.check import check
+
+    for run in _read(options):
+        print(check(run, options.level), end="\n\n")
+
+
 def _train(options: argparse.Namespace) -> None:
     import yaml
 
-    from .model.system import prepare
+    from .data.readers import load
+    from .model.system import coarse_grain
     from .model.training import FIRST_RANK, TrainConfig, minutes, train
     from .paper import datasets
 
     asked = yaml.safe_load(options.run.read_text())
-    if missing := {"dataset", "level", "folder", "model"} - set(asked):
+    source = {"files", "validation", "read"} if "files" in asked else {"dataset"}
+    if missing := ({"level", "folder", "model"} | source - {"validation", "read"}) - set(asked):
         raise SystemExit(f"mlcgmd train: {options.run} lacks {sorted(missing)}")
-    dataset, level, folder, path = (asked.pop(key) for key in ("dataset", "level", "folder", "model"))
-    systems, validation = ([prepare(t, level) for t in datasets.load(dataset, split)] for split in ("train", "validation"))
+    level, folder, path = (asked.pop(key) for key in ("level", "folder", "model"))
+    given = {key: asked.pop(key) for key in source & set(asked)}
+    if "files" in given:
+        runs, held_out = ([load(file, **given.get("read", {})) for file in given.get(key, [])] for key in ("files", "validation"))
+    else:
+        runs, held_out = (datasets.load(given["dataset"], split) for split in ("train", "validation"))
+    systems, validation = ([coarse_grain(run, level) for run in members] for members in (runs, held_out))
     model, curves = train(systems, validation, TrainConfig(**asked), folder)
     if FIRST_RANK:
-        model.save(path, {"dataset": dataset, "minutes": round(minutes(curves), 1)} | asked)
+        model.save(path, given | {"minutes": round(minutes(curves), 1)} | asked)
+
+
+def _simulate(options: argparse.Namespace) -> None:
+    from .data.export import export
+    from .model.model import CheckpointError, Model
+    from .model.rollout import simulate
+    from .model.system import MismatchError, coarse_grain
+
+    try:
+        model = Model.load(options.model)
+        systems = [coarse_grain(run, model.config.level) for run in _read(options)]
+        runs = simulate(
+            model,
+            systems,
+            options.output,
+            steps=options.steps,
+            replicas=options.replicas,
+            seed=options.seed,
+            save_every=options.save_every,
+            extrapolate=options.extrapolate,
+        )
+    except (MismatchError, CheckpointError, FileNotFoundError) as error:
+        raise SystemExit(f"mlcgmd simulate: {error}") from error
+    for run in runs:
+        failed = int((run.failure.values != "").sum())
+        flagged = 100 * model.domain.frames.flagged(run).mean()
+        print(f"{run.attrs['system']}: {options.replicas} replicas, {failed} failed; {flagged:.1f} % of frames are like none of training")
+    if options.export is not None:
+        print(*export(runs[0], options.export))
+
+
+def _compare(options: argparse.Namespace) -> None:
+    from .analysis.compare import compare
+    from .data import simulation
+    from .data.mapping import partition
+
+    runs = simulation.load(options.run)
+    md = [partition(run, runs[0].attrs["level"]).apply(run) for run in _read(options)]
+    print(compare(md, runs).to_string(index=False, float_format="{:.4g}".format))
 
 
 def _list(_: argparse.Namespace) -> None:

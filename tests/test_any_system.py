@@ -12,6 +12,7 @@ from toys import toy_electrolyte
 import mlcgmd
 from mlcgmd.data import trajectory
 from mlcgmd.data.lammps import from_lammps
+from mlcgmd.data.readers import from_mdtraj
 
 CASES = Path(__file__).parent / "cases"
 FRAMES = 40
@@ -91,7 +92,7 @@ def protein() -> xr.Dataset:
     atoms.unitcell_vectors = None
     start = 10 * atoms.xyz[0]
     many = mdtraj.Trajectory(walk(start, np.zeros(len(start), int), 3) / 10, atoms.topology, time=2.0 * np.arange(FRAMES))
-    return mlcgmd.load(many, system="protein", units="real")
+    return from_mdtraj(many, system="protein", units="real")
 
 
 SYSTEMS = {

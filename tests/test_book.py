@@ -111,6 +111,8 @@ def test_generated_tables_are_what_the_project_says() -> None:
     assert installed["numpy"] == __import__("numpy").__version__
     assert {row[0] for row in module.datasets(ROOT)[1]} >= {"chain-smoke", "chain-laptop"}
     assert ["B2", "0.40", "b, d"] in module.bead_types(ROOT)[1]
+    header, rows = module.TABLES["selection-electrolyte"](ROOT)
+    assert header[:3] == ["model", "sampler", "rdf.peak_shift"] and rows[3][1] == "Gaussian()"
 
 
 def test_numbers_in_the_text_are_those_of_the_results() -> None:
@@ -130,4 +132,4 @@ def test_each_picture_is_in_the_gallery_as_it_was_made() -> None:
     for sidecar in found:
         assert hashlib.sha256((ROOT / "figures" / sidecar["picture"]).read_bytes()).hexdigest() == sidecar["sha256"]
         assert module.caption(sidecar)
-        assert (BOOK / f"{module.page(sidecar, BOOK)}.ipynb").exists()
+        assert (BOOK / "notebooks" / f"{sidecar['notebook']}.ipynb").exists()

@@ -11,7 +11,7 @@ from mlcgmd.data import simulation
 from mlcgmd.model.domain import Domain, OutOfRangeError
 from mlcgmd.model.model import Model
 from mlcgmd.model.rollout import simulate
-from mlcgmd.model.system import prepare
+from mlcgmd.model.system import coarse_grain
 from mlcgmd.model.training import TrainConfig, build_model
 from mlcgmd.model.windows import Windows
 
@@ -29,7 +29,7 @@ def test_the_range_of_chains_is_that_of_their_beads_and_bonds() -> None:
     ("sequence", "message"), [("abcd" * 14, "a molecule of 14 beads, the model was trained on 6 to 7"), ("abcd" * 5, None)]
 )
 def test_a_longer_chain_is_refused_with_both_numbers(sequence: str, message: str | None) -> None:
-    system = prepare(toy_trajectory(sequence), level=6)
+    system = coarse_grain(toy_trajectory(sequence), level=6)
     domain = Domain.of(toy_systems(3))
     if message is None:
         assert list(domain.outside(system)) == []
@@ -39,8 +39,8 @@ def test_a_longer_chain_is_refused_with_both_numbers(sequence: str, message: str
 
 
 def test_bonds_that_were_never_seen_are_named() -> None:
-    domain = Domain.of([prepare(toy_trajectory("a" * 30), level=6)])
-    assert list(domain.outside(prepare(toy_trajectory("ab" * 15), level=6))) == ["bonds B1-B2, the model was trained on B1-B1"]
+    domain = Domain.of([coarse_grain(toy_trajectory("a" * 30), level=6)])
+    assert list(domain.outside(coarse_grain(toy_trajectory("ab" * 15), level=6))) == ["bonds B1-B2, the model was trained on B1-B1"]
 
 
 def test_density_and_molecules_of_a_box() -> None:
@@ -60,7 +60,7 @@ def test_simulate_refuses_and_extrapolates_when_told(tmp_path) -> None:
     path = model.save(tmp_path / "model.safetensors")
     again = Model.load(path)
     assert again.domain == model.domain and torch.equal(*(next(m.parameters()) for m in (model, again)))
-    long = prepare(toy_trajectory("abcd" * 14), level=6)
+    long = coarse_grain(toy_trajectory("abcd" * 14), level=6)
     with pytest.raises(OutOfRangeError, match="14 beads"):
         simulate(again, [long], steps=2, progress=False)
     assert simulate(again, [long], steps=2, progress=False, extrapolate=True)[0].sizes["frame"] == 2

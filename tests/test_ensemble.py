@@ -6,7 +6,7 @@ from mixtures import ensemble, simulated, toy
 from toys import toy_electrolyte, toy_systems
 
 from mlcgmd.analysis.ensemble import Case, Ensemble, Species, cases, composition, starts
-from mlcgmd.model.system import prepare
+from mlcgmd.model.system import coarse_grain
 
 
 def test_md_is_one_replica_whatever_it_comes_from() -> None:
@@ -21,7 +21,7 @@ def test_md_is_one_replica_whatever_it_comes_from() -> None:
 
 def test_an_electrolyte_keeps_components_charges_and_box() -> None:
     fine = toy_electrolyte()
-    e = Ensemble.of(prepare(fine, 7))
+    e = Ensemble.of(coarse_grain(fine, 7))
     assert e.component_name == ("polymer", "TFSI", "Li") and e.charge is not None and e.charge.tolist() == [0, -1, 1]
     assert e.box is not None and np.array_equal(e.box, fine.box.values[0]) and e.units == ("angstrom", "ps", "amu")
 
@@ -58,7 +58,7 @@ def test_centres_and_beads_are_what_moves() -> None:
 
 
 def test_ions_move_as_wholes_however_long_they_are() -> None:
-    fine = Ensemble.of(prepare(toy_electrolyte(), 1.5))
+    fine = Ensemble.of(coarse_grain(toy_electrolyte(), 1.5))
     assert len(fine.molecules("TFSI")[0]) > 8 and fine.species()["TFSI"].centres and not fine.species()["polymer"].centres
 
 

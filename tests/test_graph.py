@@ -9,7 +9,7 @@ from toys import toy_boxes, toy_electrolyte, toy_systems
 
 from mlcgmd.model import graph, neighbours
 from mlcgmd.model.incidence import incidence
-from mlcgmd.model.system import prepare, tile
+from mlcgmd.model.system import coarse_grain, tile
 from mlcgmd.model.training import TrainConfig, build_model
 from mlcgmd.model.windows import Windows
 
@@ -113,7 +113,7 @@ def test_a_box_that_changes_in_time_raises():
     fine = toy_electrolyte()
     fine["box"] = fine.box * (1 + 0.01 * np.arange(fine.sizes["frame"]))[:, None]
     with pytest.raises(ValueError, match="box changes in time"):
-        prepare(fine, 7)
+        coarse_grain(fine, 7)
 
 
 @pytest.fixture(scope="module")

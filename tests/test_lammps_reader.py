@@ -54,7 +54,7 @@ def test_sample_first_atom_and_bonds(sample: xr.Dataset) -> None:
 
 
 def test_sample_is_coarse_grained(sample: xr.Dataset) -> None:
-    cg = mapping.coarse_grain(sample, 7)
+    cg = mapping.partition(sample, 7)
     size = np.bincount(cg.bead)
     lithium = sample.component_name.values[sample.component.values] == "Li"
     assert (size[cg.bead[lithium]] == 1).all() and (size[cg.bead[~lithium]] > 1).all()
@@ -501,6 +501,6 @@ def test_case_one_bead_molecules() -> None:
     folder = CASES / "one-bead-molecules"
     run = from_lammps(folder / "wat.dump", folder / "wat.data", time_step=0.01)
     assert run.component_name.values.tolist() == ["H2O"] and len(np.unique(run.molecule)) == 8
-    coarse = mapping.coarse_grain(run, 3).apply(run)
+    coarse = mapping.partition(run, 3).apply(run)
     assert coarse.sizes["particle"] == 8 and coarse.sizes["bond"] == 0
     np.testing.assert_allclose(coarse.mass, 18.015, atol=0.01)

@@ -14,7 +14,7 @@ def fine():
 
 @pytest.mark.parametrize("level", [1, 2, 4, 7, 15, 45])
 def test_conserves_mass_and_centre_of_mass(fine, level):
-    cg = mapping.coarse_grain(fine, level)
+    cg = mapping.partition(fine, level)
     mass = fine.mass.values.astype(float)
     assert cg.n_beads == round(len(mass) / level)
     assert cg.mass.sum() == pytest.approx(mass.sum())
@@ -25,7 +25,7 @@ def test_conserves_mass_and_centre_of_mass(fine, level):
 
 @pytest.mark.parametrize("level", [4, 7, 15, 30])
 def test_beads_are_connected_and_balanced(fine, level):
-    cg = mapping.coarse_grain(fine, level)
+    cg = mapping.partition(fine, level)
     bond = fine.bond.values
     inside = bond[cg.bead[bond[:, 0]] == cg.bead[bond[:, 1]]]
     assert len(np.unique(trajectory.molecules_from_bonds(inside, len(cg.bead)))) == cg.n_beads
@@ -34,7 +34,7 @@ def test_beads_are_connected_and_balanced(fine, level):
 
 
 def test_cg_bonds_are_the_crossing_bonds(fine):
-    cg = mapping.coarse_grain(fine, 10)
+    cg = mapping.partition(fine, 10)
     crossing = {tuple(sorted(map(int, pair))) for pair in cg.bead[fine.bond.values] if pair[0] != pair[1]}
     assert {tuple(map(int, b)) for b in cg.bond} == crossing
     # A linear backbone stays one connected chain of beads.
@@ -42,20 +42,20 @@ def test_cg_bonds_are_the_crossing_bonds(fine):
 
 
 def test_is_deterministic_and_read_only(fine):
-    a, b = mapping.coarse_grain(fine, 7), mapping.coarse_grain(fine, 7)
+    a, b = mapping.partition(fine, 7), mapping.partition(fine, 7)
     np.testing.assert_array_equal(a.bead, b.bead)
     with pytest.raises(ValueError, match="read-only"):
         a.bead[0] = 1
 
 
 def test_level_one_changes_nothing(fine):
-    cg = mapping.coarse_grain(fine, 1)
+    cg = mapping.partition(fine, 1)
     np.testing.assert_allclose(cg.positions(fine.position.values), fine.position.values, atol=1e-5)
     np.testing.assert_array_equal(cg.bond, np.unique(np.sort(fine.bond.values, axis=1), axis=0))
 
 
 def test_bead_rg2_is_the_exact_difference_between_the_levels(fine):
-    cg = mapping.coarse_grain(fine, 9)
+    cg = mapping.partition(fine, 9)
 
     def rg2(x, m):
         centre = (x * m[:, None]).sum(axis=1, keepdims=True) / m.sum()
@@ -79,13 +79,13 @@ def test_molecules_are_never_mixed():
         system="two",
         units="lj",
     )
-    cg = mapping.coarse_grain(both, 5)
+    cg = mapping.partition(both, 5)
     for bead in range(cg.n_beads):
         assert len(np.unique(both.molecule.values[cg.bead == bead])) == 1
 
 
 def test_many_frames_in_seconds(fine):
-    cg = mapping.coarse_grain(fine, 10)
+    cg = mapping.partition(fine, 10)
     position = np.random.default_rng(0).normal(size=(20_000, len(cg.bead), 3)).astype(np.float32)
     start = time.perf_counter()
     assert cg.positions(position).shape == (20_000, cg.n_beads, 3)
@@ -98,18 +98,18 @@ def test_many_frames_in_seconds(fine):
 )
 def test_refuses_impossible_levels(fine, level, message):
     with pytest.raises(mapping.MappingError, match=message):
-        mapping.coarse_grain(fine, level)
+        mapping.partition(fine, level)
 
 
 def test_refuses_a_disconnected_molecule(fine):
     broken = fine.isel(bond=slice(0, 5))
     with pytest.raises(mapping.MappingError, match="disconnected"):
-        mapping.coarse_grain(broken, 5)
+        mapping.partition(broken, 5)
 
 
 def test_refuses_positions_of_another_system(fine):
     with pytest.raises(mapping.MappingError, match="do not fit"):
-        mapping.coarse_grain(fine, 5).positions(np.zeros((2, 7, 3)))
+        mapping.partition(fine, 5).positions(np.zeros((2, 7, 3)))
 
 
 @pytest.fixture(scope="module")
@@ -119,7 +119,7 @@ def electrolyte():
 
 @pytest.mark.parametrize("level", [1, 2, 4, 7, 10, 15, 20])
 def test_molecules_of_an_electrolyte_are_clustered_each_for_itself(electrolyte, level):
-    cg = mapping.coarse_grain(electrolyte, level)
+    cg = mapping.partition(electrolyte, level)
     bond = electrolyte.bond.values
     inside = bond[cg.bead[bond[:, 0]] == cg.bead[bond[:, 1]]]
     assert len(np.unique(trajectory.molecules_from_bonds(inside, len(cg.bead)))) == cg.n_beads, "a bead is in pieces"
@@ -134,7 +134,7 @@ def test_molecules_of_an_electrolyte_are_clustered_each_for_itself(electrolyte, 
 
 
 def test_beads_follow_their_molecule_into_another_box(electrolyte):
-    cg = mapping.coarse_grain(electrolyte, 7)
+    cg = mapping.partition(electrolyte, 7)
     moved = electrolyte.position.values.copy()
     shift = electrolyte.box.values[0] * [1, 0, -2]
     moved[:, electrolyte.molecule.values == 1] += shift
@@ -149,7 +149,7 @@ def test_beads_may_be_bonded_across_half_of_a_small_box():
     bond = np.stack([np.arange(7), np.arange(1, 8)], axis=1)
     given = {"time": [0.0], "particle_type": np.zeros(8, int), "type_name": ["C"], "mass": np.full(8, 12.0), "bond": bond, "units": "real"}
     fine = trajectory.make(position, box=np.full(3, 6.0), system="rod", **given)
-    coarse = mapping.coarse_grain(fine, 4).apply(fine)
+    coarse = mapping.partition(fine, 4).apply(fine)
     assert np.ptp(coarse.position.values[0, :, 0]) == pytest.approx(4.0) and coarse.attrs["level"] == 4
     with pytest.raises(trajectory.TrajectoryError, match="look wrapped"):
         trajectory.make(position, box=np.full(3, 1.5), system="rod", **given)

@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from PIL import Image, ImageSequence
 from toys import toy_electrolyte
 
-from mlcgmd.data.mapping import CoarseGraining, MappingError, coarse_grain
+from mlcgmd.data.mapping import CoarseGraining, MappingError, partition
 from mlcgmd.paper import render
 
 ROOT = Path(__file__).parents[1]
@@ -25,7 +25,7 @@ def chain(small: xr.Dataset) -> xr.Dataset:
 
 @pytest.fixture
 def pairs(chain: xr.Dataset) -> CoarseGraining:
-    return coarse_grain(chain, 2)
+    return partition(chain, 2)
 
 
 @pytest.fixture
@@ -55,7 +55,7 @@ def test_gif_is_an_animation_on_white_and_the_same_each_time(chain: xr.Dataset, 
 
 
 def test_gif_of_an_electrolyte_has_five_moving_panels_and_the_same_bytes_each_time(electrolyte: xr.Dataset, tmp_path: Path) -> None:
-    mapping = coarse_grain(electrolyte, 7)
+    mapping = partition(electrolyte, 7)
     path = render.animation(electrolyte, mapping, tmp_path / "a.gif")
     again = render.animation(electrolyte, mapping, tmp_path / "b.gif")
     assert path.read_bytes() == again.read_bytes()
@@ -72,7 +72,7 @@ def test_gif_of_an_electrolyte_has_five_moving_panels_and_the_same_bytes_each_ti
 
 
 def test_components_and_elements_have_their_colours(electrolyte: xr.Dataset) -> None:
-    mapping = coarse_grain(electrolyte, 7)
+    mapping = partition(electrolyte, 7)
     shown = render.panels(electrolyte, mapping, electrolyte.position.values)
     assert [len(panel.colour) for panel in shown] == 3 * [len(mapping.bead)] + 2 * [mapping.n_beads]
     component = electrolyte.component.values
@@ -179,7 +179,7 @@ def test_view_needs_no_network_and_is_the_same_each_time(chain: xr.Dataset, pair
 
 def test_view_of_an_electrolyte_has_the_edges_of_its_box(electrolyte: xr.Dataset) -> None:
     pytest.importorskip("py3Dmol")
-    mapping = coarse_grain(electrolyte, 7)
+    mapping = partition(electrolyte, 7)
     html = render.view(electrolyte, mapping).data
     assert html == render.view(electrolyte, mapping).data
     assert html.count("addSphere") == len(mapping.bead) + mapping.n_beads

@@ -9,7 +9,7 @@ from mlcgmd.data import simulation, trajectory
 from mlcgmd.data.trajectory import TrajectoryError
 from mlcgmd.model import rollout
 from mlcgmd.model.samplers import Gaussian, Multistep
-from mlcgmd.model.system import MismatchError, prepare
+from mlcgmd.model.system import MismatchError, coarse_grain
 from mlcgmd.model.training import TrainConfig, build_model
 from mlcgmd.model.windows import Windows
 
@@ -142,7 +142,7 @@ def test_refuses_a_path_of_another_run(model, systems, tmp_path):
 
 def test_refuses_a_path_of_other_data_of_the_same_name(model, systems, tmp_path):
     rollout.simulate(model, systems, tmp_path / "run.nc", **ARGUMENTS)
-    other = prepare(toy_trajectory(seed=7).assign_attrs(system=systems[0].name), level=6)
+    other = coarse_grain(toy_trajectory(seed=7).assign_attrs(system=systems[0].name), level=6)
     with pytest.raises(ValueError, match="other data"):
         rollout.simulate(model, [other, *systems[1:]], tmp_path / "run.nc", **ARGUMENTS)
 
@@ -191,7 +191,7 @@ def test_silent_network_diffuses_as_its_gaussian_says(systems, tmp_path):
 
 def test_one_frame_starts_a_model_without_history(systems, tmp_path):
     model = build_model(Windows(systems, 10, 1), TrainConfig(time_step=10, steps=1, width=16, layers=1, refiner_layers=1)).eval()
-    one = prepare(toy_trajectory(frames=1), level=6)
+    one = coarse_grain(toy_trajectory(frames=1), level=6)
     run = rollout.simulate(model, [one], tmp_path / "run.nc", **ARGUMENTS)[0]
     np.testing.assert_allclose(run.position.values[0, 0], one.position[0], atol=0.006)
 

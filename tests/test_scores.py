@@ -11,7 +11,7 @@ from toys import toy_boxes, toy_electrolyte, toy_systems
 from mlcgmd.analysis import liquids, scores
 from mlcgmd.analysis.ensemble import Case, Ensemble, cases
 from mlcgmd.data import simulation
-from mlcgmd.model.system import CoarseSystem, prepare
+from mlcgmd.model.system import CoarseSystem, coarse_grain
 from mlcgmd.paper import headlines
 from mlcgmd.paper.headlines import PAIRS, SPECIES
 
@@ -28,7 +28,7 @@ def chains() -> list[CoarseSystem]:
 def boxes() -> list[CoarseSystem]:
     """Two seeds of one composition and one of another."""
     named = {"toy/test-000-0": toy_electrolyte(frames=400), "toy/test-000-1": toy_electrolyte(frames=400, seed=1)}
-    systems = [prepare(fine.assign_attrs(system=name), 7) for name, fine in named.items()]
+    systems = [coarse_grain(fine.assign_attrs(system=name), 7) for name, fine in named.items()]
     other = toy_boxes(2, frames=400)[1]
     return [*systems, replace(other, name="toy/test-001-0", coarse=other.coarse.assign_attrs(system="toy/test-001-0"))]
 

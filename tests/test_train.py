@@ -15,7 +15,7 @@ from mlcgmd.data.lammps import from_lammps
 from mlcgmd.data.trajectory import TrajectoryError
 from mlcgmd.model import training
 from mlcgmd.model.model import CheckpointError, Model
-from mlcgmd.model.system import prepare
+from mlcgmd.model.system import coarse_grain
 from mlcgmd.model.windows import Windows
 from mlcgmd.paper import datasets
 from mlcgmd.paths import SHIPPED
@@ -116,7 +116,7 @@ def test_refuses_a_folder_of_another_run(systems, tmp_path):
 
 def test_refuses_a_folder_of_other_data_of_the_same_name(tmp_path):
     """Equal names are common: the data tell runs apart."""
-    system, other = (prepare(toy_trajectory(seed=seed).assign_attrs(system="mine"), level=6) for seed in (0, 1))
+    system, other = (coarse_grain(toy_trajectory(seed=seed).assign_attrs(system="mine"), level=6) for seed in (0, 1))
     short = replace(CONFIG, steps=2, save_every=1)
     training.train([system], [], short, tmp_path, progress=False)
     with pytest.raises(ValueError, match="of other data"):
@@ -144,10 +144,10 @@ def test_a_family_with_other_particle_types_trains_together(tmp_path):
         .drop_vars("type_name")
         .assign_coords(type_name=("type", ["B2", "B1"]))
     )
-    a, b = prepare(few.assign_attrs(system="few"), level=6), prepare(toy_trajectory("c" * 18), level=6)
+    a, b = coarse_grain(few.assign_attrs(system="few"), level=6), coarse_grain(toy_trajectory("c" * 18), level=6)
     model, _ = training.train([a, b], [], replace(CONFIG, steps=2, save_every=1), tmp_path, progress=False)
     assert model.config.type_name == ("B2", "B1", "S1", "S2")
-    whole = prepare(one, level=6).in_terms_of(model.config.type_name, ())
+    whole = coarse_grain(one, level=6).in_terms_of(model.config.type_name, ())
     assert torch.equal(a.in_terms_of(model.config.type_name, ()).topology.particle_type, whole.topology.particle_type)
 
 
@@ -218,7 +218,7 @@ def test_two_processes_train_one_model(tmp_path):
     assert Model.load(tmp_path / "model.safetensors").config.time_step == 20
     two = torch.load(tmp_path / "run" / "last.ckpt", weights_only=True)
     assert two["global_step"] == 4
-    systems = [prepare(t, 8) for t in datasets.load("chain-smoke", "train")]
+    systems = [coarse_grain(t, 8) for t in datasets.load("chain-smoke", "train")]
     one, _ = training.train(systems, [], replace(CONFIG, time_step=20, steps=4, history=1, save_every=2), tmp_path / "one", progress=False)
     assert not torch.equal(weights(one), weights(Model.load(tmp_path / "model.safetensors")))
 
@@ -226,7 +226,7 @@ def test_two_processes_train_one_model(tmp_path):
 def test_a_published_electrolyte_goes_through_windows_and_one_training_step(tmp_path):
     folder = SHIPPED / "spe_lammps_sample" / "9-0-246295613-0"
     fine = from_lammps(folder / "traj.lammpstrj.gz", folder / "relaxed.lmp.gz", time_step=0.002)
-    system = prepare(fine, 7)
+    system = coarse_grain(fine, 7)
     config = training.TrainConfig(
         time_step=4, steps=1, radius=6.0, radial=8, width=16, layers=2, refiner_layers=1, windows_per_system=1, save_every=1
     )

@@ -6,7 +6,7 @@ import xarray as xr
 from mlcgmd.data import trajectory
 from mlcgmd.md.chain import TYPE_NAME, ChainSpec
 from mlcgmd.md.electrolyte import ELEMENTS, ElectrolyteSpec
-from mlcgmd.model.system import CoarseSystem, prepare
+from mlcgmd.model.system import CoarseSystem, coarse_grain
 
 
 def toy_trajectory(sequence: str = "abcd" * 6, frames: int = 60, interval: float = 10.0, seed: int = 0) -> xr.Dataset:
@@ -36,7 +36,7 @@ def toy_trajectory(sequence: str = "abcd" * 6, frames: int = 60, interval: float
 def toy_systems(n: int = 3, level: float = 6, frames: int = 60) -> list[CoarseSystem]:
     """Coarse-grained toy chains of different sequences and lengths."""
     sequences = ["abcd" * 6, "c" * 18, "ad" * 14, "bbda" * 5]
-    return [prepare(toy_trajectory(sequences[k % 4], frames, seed=k), level) for k in range(n)]
+    return [coarse_grain(toy_trajectory(sequences[k % 4], frames, seed=k), level) for k in range(n)]
 
 
 def toy_electrolyte(chains: int = 2, spacers: tuple[int, ...] = (2, 3, 4), frames: int = 40, seed: int = 0) -> xr.Dataset:
@@ -65,4 +65,4 @@ def toy_electrolyte(chains: int = 2, spacers: tuple[int, ...] = (2, 3, 4), frame
 
 def toy_boxes(n: int = 2, level: float = 7, frames: int = 40) -> list[CoarseSystem]:
     """Coarse-grained toy electrolytes in boxes of different sizes."""
-    return [prepare(toy_electrolyte(2 + k, frames=frames, seed=k), level) for k in range(n)]
+    return [coarse_grain(toy_electrolyte(2 + k, frames=frames, seed=k), level) for k in range(n)]

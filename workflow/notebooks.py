@@ -61,6 +61,7 @@ def execute(source: Path, output: Path, parameters: dict[str, Any]) -> None:
     for cell in notebook.cells:
         cell.metadata.pop("papermill", None)
         cell.metadata.pop("execution", None)
+        cell.source = cell.source.rstrip("\n")  # papermill ends the parameters with a new line, `ruff format` does not
     with atomic(output) as temporary:
         nbformat.write(notebook, temporary)
     failed.unlink()

@@ -27,32 +27,23 @@ def caption(sidecar: dict[str, Any]) -> str:
     return " ".join(plain.split())
 
 
-def page(sidecar: dict[str, Any], book: Path) -> str:
-    """The page of the notebook that drew the picture: of those that both systems run, the one of its system."""
-    name = f"notebooks/{sidecar['notebook']}"
-    of_system = f"{name}_{sidecar['picture'].split('-')[0].split('_')[0]}"
-    return of_system if (book / f"{of_system}.ipynb").exists() else name
-
-
 class FigureGallery(SphinxDirective):
     """``{figure-gallery}``: see the module."""
 
     def run(self) -> list[nodes.Node]:
         """A figure with its caption and its origin for each sidecar."""
         self.env.note_reread()
-        book = Path(self.env.srcdir)
-        return [self._figure(sidecar, book) for sidecar in sidecars(book.parent)]
+        return [self._figure(sidecar) for sidecar in sidecars(Path(self.env.srcdir).parent)]
 
-    def _figure(self, sidecar: dict[str, Any], book: Path) -> nodes.figure:
+    def _figure(self, sidecar: dict[str, Any]) -> nodes.figure:
         words = caption(sidecar)
         image = nodes.image(uri=f"figures/{sidecar['picture']}", alt=words, candidates={"?": ""})
-        target = page(sidecar, book)
         link = addnodes.pending_xref(
             "",
             nodes.inline("", sidecar["notebook"]),
             refdomain="std",
             reftype="doc",
-            reftarget=f"/{target}",
+            reftarget=f"/notebooks/{sidecar['notebook']}",
             refexplicit=True,
             refwarn=True,
         )

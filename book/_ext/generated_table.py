@@ -2,10 +2,12 @@
 
 ``{generated-table}`` takes one argument: ``packages`` (the dependencies in pyproject.toml and their installed
 versions), ``notebooks`` (how long papermill took to run each committed notebook), ``datasets`` (the named sets of
-chains), ``electrolyte-datasets`` (those of electrolytes), ``bead-types`` (the chain's bead types) or ``results`` (all
-numbers of data/results).
+chains), ``electrolyte-datasets`` (those of electrolytes), ``bead-types`` (the chain's bead types), ``selection-chain``
+and ``selection-electrolyte`` (what ``workflow/select_model.py`` compared) or ``results`` (all numbers of data/results).
 """
 
+import csv
+import functools
 import json
 import tomllib
 from collections.abc import Callable
@@ -96,12 +98,21 @@ def results(root: Path) -> Table:
     return ["quantity", "value", "target", "n", "notebook", "id"], cells
 
 
+def selection(name: str, root: Path) -> Table:
+    """What ``workflow/select_model.py`` compared for a system."""
+    with open(root / "data" / f"selection_{name}.csv", newline="") as handle:
+        header, *rows = csv.reader(handle)
+    return header, rows
+
+
 TABLES: dict[str, Callable[[Path], Table]] = {
     "packages": packages,
     "notebooks": notebooks,
     "datasets": datasets,
     "electrolyte-datasets": electrolyte_datasets,
     "bead-types": bead_types,
+    "selection-chain": functools.partial(selection, "chain"),
+    "selection-electrolyte": functools.partial(selection, "spe"),
     "results": results,
 }
 

@@ -71,7 +71,7 @@ def check(fine: xr.Dataset, level: float | None = None) -> Check:
     sizes = np.bincount(np.unique(fine.molecule.values, return_inverse=True)[1])
     if level is None:
         level = float(max(1, round(sizes.max() / BEADS)))
-    coarse = mapping.coarse_grain(fine, level).apply(fine)
+    coarse = mapping.partition(fine, level).apply(fine)
     frames = fine.sizes["frame"]
     interval = trajectory.frame_interval(fine) if frames > 1 else np.nan
     missing = []

@@ -118,7 +118,7 @@ class CoarseGraining:
         return coarse
 
 
-def coarse_grain(fine: xr.Dataset, level: float) -> CoarseGraining:
+def partition(fine: xr.Dataset, level: float) -> CoarseGraining:
     """Map each molecule of ``fine`` to round(n_particles / level) beads, a molecule smaller than the level to one; deterministic.
 
     Raises:
@@ -139,7 +139,7 @@ def coarse_grain(fine: xr.Dataset, level: float) -> CoarseGraining:
     for m in np.unique(molecule):
         members = np.flatnonzero(molecule == m)
         local = neighbours[members][:, members]
-        parts = _partition(local, max(1, round(len(members) / level)), f"{fine.attrs['system']}: molecule {m}")
+        parts = _parts_of(local, max(1, round(len(members) / level)), f"{fine.attrs['system']}: molecule {m}")
         bead[members] = len(bead_molecule) + parts
         bead_molecule += [int(m)] * (parts.max() + 1)
     crossing = np.sort(bead[bond], axis=1)
@@ -154,7 +154,7 @@ def coarse_grain(fine: xr.Dataset, level: float) -> CoarseGraining:
     )
 
 
-def _partition(graph: csr_array, k: int, where: str) -> np.ndarray:
+def _parts_of(graph: csr_array, k: int, where: str) -> np.ndarray:
     """(n,) part 0 .. k-1 of each particle: connected, balanced, numbered in the order of their first particles."""
     n = graph.shape[0]
     if _pieces(graph, np.zeros(n, int)).any():

@@ -1,5 +1,6 @@
 """Files of other programs to the trajectory data type of :mod:`mlcgmd.data.trajectory`: :func:`load`, and a reader for each kind."""
 
+import functools
 import importlib.util
 import warnings
 from collections.abc import Mapping, Sequence
@@ -203,7 +204,8 @@ def from_mdanalysis(
     name = system or (_stem(paths[0]) if paths else "memory")
     refuse = refusal(name)
     n = len(atoms)
-    sites = [Site(getattr(atom, "name", ""), int(atom.resindex), f"{getattr(atom, 'resname', '')}{atom.resid}") for atom in atoms]
+    labels = zip(getattr(atoms, "names", [""] * n), atoms.resindices, getattr(atoms, "resnames", [""] * n), atoms.resids, strict=True)
+    sites = [Site(name, int(index), f"{residue}{number}") for name, index, residue, number in labels]
     given_mass, names = per_particle("mass", mass, n, refuse), per_particle("particle_type", particle_type, n, refuse)
     known = atoms.masses if _is_known(universe, "masses") else None
     masses = given_mass if given_mass is not None else known
@@ -292,6 +294,7 @@ def _elements(atoms: list[Any], sites: list[Site], path: Path | None, known: for
     return elements, massless
 
 
+@functools.cache
 def _element(symbol: str, mass: float | None) -> Any:
     """The element called so, or else of that mass; None if there is none."""
     named = next((element for element in STANDARD if symbol and element.symbol.upper() == symbol.upper()), None)

@@ -11,7 +11,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from ..data import trajectory
-from ..data.mapping import CoarseGraining, coarse_grain
+from ..data.mapping import CoarseGraining, partition
 from . import graph
 from .graph import Topology, topology
 
@@ -110,7 +110,7 @@ def _renamed(system: CoarseSystem, what: str, index: Tensor, own: Sequence[str],
     return table[index]
 
 
-def prepare(fine: xr.Dataset, level: float) -> CoarseSystem:
+def coarse_grain(fine: xr.Dataset, level: float) -> CoarseSystem:
     """Coarse-grain a trajectory once, for training or as the start of a simulation.
 
     Raises:
@@ -118,7 +118,7 @@ def prepare(fine: xr.Dataset, level: float) -> CoarseSystem:
     """
     if "box" in fine and not np.allclose(fine.box, fine.box[0], rtol=1e-4):
         raise trajectory.TrajectoryError(f"{fine.attrs['system']}: the box changes in time; give a run at constant volume")
-    mapping = coarse_grain(fine, level)
+    mapping = partition(fine, level)
     coarse = mapping.apply(fine)
     return CoarseSystem(
         name=fine.attrs["system"],

@@ -27,7 +27,7 @@ from ..data import trajectory
 from ..model import rollout, training, windows
 from ..model.model import Model, recorded
 from ..model.samplers import Gaussian, Langevin, Multistep, Sampler
-from ..model.system import CoarseSystem, prepare
+from ..model.system import CoarseSystem, coarse_grain
 from ..paths import DATA, MODELS, RUNS, atomic
 from . import datasets, headlines
 from .course import course
@@ -85,7 +85,7 @@ def _root(dataset: str) -> Path:
 @functools.lru_cache(maxsize=4)
 def prepared(dataset: str, split: str, level: float) -> tuple[CoarseSystem, ...]:
     """The coarse-grained systems of a split."""
-    return tuple(prepare(t, level) for t in datasets.load(dataset, split, _root(dataset)))
+    return tuple(coarse_grain(t, level) for t in datasets.load(dataset, split, _root(dataset)))
 
 
 @functools.lru_cache

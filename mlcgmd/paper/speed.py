@@ -14,7 +14,7 @@ from ..md.chain import ChainSpec
 from ..model import rollout
 from ..model.model import Model
 from ..model.samplers import Sampler
-from ..model.system import CoarseSystem, prepare
+from ..model.system import CoarseSystem, coarse_grain
 from ..parallel import processor_time
 
 # The profiler's own library writes a line to stderr at each start and stop.
@@ -110,4 +110,4 @@ def stretched_chain(units: int, model: Model) -> tuple[ChainSpec, CoarseSystem]:
         system=spec.name,
         units=spec.units,
     )
-    return spec, prepare(fine, c.level)
+    return spec, coarse_grain(fine, c.level)

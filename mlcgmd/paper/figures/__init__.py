@@ -10,7 +10,7 @@ from .conformations import (
     stability,
     tica_plane,
 )
-from .experiments import courses, scaling, short_md_curve, speed, sweep, training_curves
+from .experiments import courses, short_md_curve, speed, sweep, training_curves
 from .mixtures import diffusion_parity, displacements, rdfs, short_against_long, survival
 from .style import COMPONENT_COLOURS, FOURTH, LONG_TIME, MD, MODEL, OTHER, WIDTH, component_colours, style
 
@@ -33,7 +33,6 @@ __all__ = [
     "parity",
     "rdfs",
     "rg2_distributions",
-    "scaling",
     "short_against_long",
     "short_md_curve",
     "speed",

@@ -31,19 +31,6 @@ def training_curves(curves: pd.DataFrame) -> Figure:
 
 
 @captioned
-def scaling(n_beads: np.ndarray, seconds: np.ndarray, exponent: float) -> Figure:
-    """Time per ML step against the number of beads, with the fitted power law."""
-    figure, axis = plt.subplots(figsize=(WIDTH * 0.6, 2.6))
-    axis.loglog(n_beads, seconds, "o", color=MODEL)
-    middle = np.exp(np.log(seconds).mean() - exponent * np.log(n_beads).mean())
-    axis.loglog(n_beads, middle * np.asarray(n_beads, float) ** exponent, color=MD, lw=1, label=f"beads$^{{{exponent:.2f}}}$")
-    axis.set(xlabel="beads", ylabel="seconds per ML step, one core")
-    axis.legend(frameon=False)
-    sns.despine(figure)
-    return figure
-
-
-@captioned
 def short_md_curve(curve: pd.DataFrame, model: Mapping[str, float], equal_cost: float) -> Figure:
     """Error of short MD against its length, the learned simulator's as lines; ``equal_cost``: MD of the same wall time."""
     panels = {
