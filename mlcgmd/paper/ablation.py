@@ -144,7 +144,10 @@ def measure(
     steps = max(4, round(length / step / (10 if short else 1)))
     first = starts(systems)
     path.parent.mkdir(parents=True, exist_ok=True)
-    runs = rollout.simulate(model, first, path, steps=steps, replicas=replicas, sampler=sampler, seed=seed, progress=False)
+    # An experiment is about what a model does, also where it was not trained.
+    runs = rollout.simulate(
+        model, first, path, steps=steps, replicas=replicas, sampler=sampler, seed=seed, extrapolate=True, progress=False
+    )
     ends = stability(runs)
     speed = stepper.measure_speed(model, first, replicas, sampler, steps=1 if short else 5)
     models = [Ensemble.of(run, DISCARD * steps * step) for run in runs]
