@@ -64,11 +64,13 @@ def test_figures_are_drawn_where_a_composition_has_no_simulation_too(boxes: list
         plt.close(figure)
 
 
-def test_colours_go_by_name_and_grey_is_what_there_is_most_of() -> None:
-    names, component, mass = ("Li", "polymer", "TFSI"), np.array([0, 1, 1, 1, 2]), np.array([7.0, 50, 50, 50, 90])
+def test_colours_go_by_name_and_grey_are_the_heaviest_molecules() -> None:
+    # One chain of three beads among many ions, which together weigh more.
+    component, molecule = np.array([0] * 9 + [1] * 3 + [2] * 9), np.r_[np.arange(9), [9] * 3, np.arange(10, 19)]
+    mass = np.array([7.0] * 9 + [50.0] * 3 + [90.0] * 9)
     grey, blue, yellow = figures.COMPONENT_COLOURS[:3]
-    assert figures.component_colours(names, component, mass) == {"polymer": grey, "TFSI": blue, "Li": yellow}
-    many = figures.component_colours([str(k) for k in range(9)], np.arange(9), np.arange(9, 0, -1.0))
+    assert figures.component_colours(("Li", "polymer", "TFSI"), component, molecule, mass) == {"polymer": grey, "TFSI": blue, "Li": yellow}
+    many = figures.component_colours([str(k) for k in range(9)], np.arange(9), np.arange(9), np.arange(9, 0, -1.0))
     assert len(set(many.values())) == 9
 
 

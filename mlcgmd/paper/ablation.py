@@ -24,7 +24,7 @@ from .. import parallel
 from ..analysis.ensemble import Ensemble, starts
 from ..analysis.scores import stability
 from ..data import trajectory
-from ..model import rollout, training, windows
+from ..model import rollout, stepper, training, windows
 from ..model.model import Model, recorded
 from ..model.samplers import Gaussian, Langevin, Multistep, Sampler
 from ..model.system import CoarseSystem, coarse_grain
@@ -144,9 +144,12 @@ def measure(
     steps = max(4, round(length / step / (10 if short else 1)))
     first = starts(systems)
     path.parent.mkdir(parents=True, exist_ok=True)
-    runs = rollout.simulate(model, first, path, steps=steps, replicas=replicas, sampler=sampler, seed=seed, progress=False)
+    # An experiment is about what a model does, also where it was not trained.
+    runs = rollout.simulate(
+        model, first, path, steps=steps, replicas=replicas, sampler=sampler, seed=seed, extrapolate=True, progress=False
+    )
     ends = stability(runs)
-    speed = rollout.measure_speed(model, first, replicas, sampler, steps=1 if short else 5)
+    speed = stepper.measure_speed(model, first, replicas, sampler, steps=1 if short else 5)
     models = [Ensemble.of(run, DISCARD * steps * step) for run in runs]
     found = headlines.score([Ensemble.of(system) for system in systems], models)
     scores = {name: value for name, value in found.items() if not (short and name.startswith(SLOW))}

@@ -203,7 +203,7 @@ def panels(fine: xr.Dataset, mapping: CoarseGraining, position: np.ndarray) -> l
             Panel("particles, by bead", *particle, by_bead[mapping.bead], size),
             Panel(f"{mapping.n_beads} beads", *bead, by_bead, volume),
         ]
-    names = component_colours(fine.component_name.values.tolist(), component, fine.mass.values)
+    names = component_colours(fine.component_name.values.tolist(), component, fine.molecule.values, fine.mass.values)
     components = {name: np.array(to_rgb(colour)) for name, colour in names.items()}
     by_component = np.array(list(components.values()))
     return [

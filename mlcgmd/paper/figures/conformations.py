@@ -24,8 +24,8 @@ def parity(
     """<Rg^2> and relaxation time of each chain, model against MD, with standard errors; ``short`` MD, if given, beside the model."""
     figure, axes = plt.subplots(1, 2, figsize=(WIDTH, 3.3))
     for axis, md, model, label in (
-        (axes[0], "rg2_md", "rg2", rf"$\langle R_g^2\rangle$ ({UNIT[units[0]]}$^2$)"),
-        (axes[1], "relaxation_md", "relaxation_model", rf"relaxation time of $R_g^2$ ({UNIT[units[1]]})"),
+        (axes[0], "rg2_md", "rg2", rf"$\langle R_g^2\rangle$ (${UNIT[units[0]]}^2$)"),
+        (axes[1], "relaxation_md", "relaxation_model", rf"relaxation time of $R_g^2$ (${UNIT[units[1]]}$)"),
     ):
         errors = {"rg2": ("rg2_md_error", "rg2_error"), "relaxation_model": ("relaxation_md_error", "relaxation_model_error")}[model]
         if model == "rg2" and short is not None:
@@ -68,7 +68,7 @@ def rg2_distributions(md: Sequence[Ensemble], model: Sequence[Ensemble], table: 
     for axis in axes.flat[len(md) :]:
         axis.axis("off")
     unit = UNIT[md[0].units[0]]
-    figure.supxlabel(rf"$R_g^2$ ({unit}$^2$); grey: MD and its two halves, blue: learned", fontsize=9)
+    figure.supxlabel(rf"$R_g^2$ (${unit}^2$); grey: MD and its two halves, blue: learned", fontsize=9)
     sns.despine(figure, left=True)
     return figure
 
@@ -83,7 +83,7 @@ def autocorrelations(md: Sequence[Ensemble], model: Sequence[Ensemble], chosen: 
             n = min(len(values), int(900 / sample.interval) + 1)
             axis.plot(sample.interval * np.arange(n), values[:n], marker, ms=3, lw=1.2, color=colour)
         axis.axhline(0, color="0.8", lw=0.8, zorder=0)
-        axis.set(xlabel=f"lag ({UNIT[md[k].units[1]]})", title=f"chain {md[k].name.split('-')[-1]}")
+        axis.set(xlabel=f"lag (${UNIT[md[k].units[1]]}$)", title=f"chain {md[k].name.split('-')[-1]}")
     axes[0, 0].set_ylabel(r"ACF of $R_g^2$")
     axes[0, 0].legend(["MD", "learned"], frameon=False)
     sns.despine(figure)
@@ -121,7 +121,7 @@ def bond_distributions(samples: Mapping[str, Sequence[Ensemble]]) -> Figure:
         for axis, values, bins in ((axes[0], lengths, np.linspace(0, top, 121)), (axes[1], bends, np.linspace(0, 180, 91))):
             axis.hist(values, bins, density=len(values) > 0, color=colour, label=label, **look)
     unit = UNIT[samples["MD"][0].units[0]]
-    axes[0].set(xlabel=f"CG bond length ({unit})", ylabel=f"density (1/{unit})")
+    axes[0].set(xlabel=f"CG bond length (${unit}$)", ylabel=rf"density ($1/{unit}$)")
     axes[1].set(xlabel="angle between CG bonds (degrees)", ylabel="density (1/degree)")
     axes[0].legend(frameon=False, loc="upper right", fontsize=8)
     sns.despine(figure)
@@ -174,7 +174,7 @@ def beads(axis: Axes, ensemble: Ensemble, frame: int) -> None:
         shown = position % box
         near = bond[(np.abs(shown[bond[:, 0]] - shown[bond[:, 1]]) < box / 2).all(axis=1)]
         axis.add_collection(LineCollection(list(shown[near][:, :, :2]), colors="0.6", linewidths=0.8))
-        by_name = component_colours(ensemble.component_name, ensemble.component, ensemble.mass)
+        by_name = component_colours(ensemble.component_name, ensemble.component, ensemble.molecule, ensemble.mass)
         colours = np.array([to_rgb(by_name[name]) for name in ensemble.component_name])[ensemble.component]
         single = np.bincount(ensemble.molecule)[ensemble.molecule] == 1
         axis.scatter(shown[:, 0], shown[:, 1], s=np.where(single, 30, 12), c=colours, zorder=2, edgecolors="0.3", linewidths=0.3)

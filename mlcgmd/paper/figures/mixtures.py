@@ -52,7 +52,7 @@ def rdfs(cases: Mapping[str, Case], unrefined: Mapping[str, Ensemble], pairs: Ma
     for axis, label in zip(axes[0], pairs, strict=True):
         axis.set_title(label)
     for axis in axes[-1]:
-        axis.set_xlabel(f"$r$ ({UNIT[next(iter(cases.values())).md[0].units[0]]})")
+        axis.set_xlabel(f"$r$ (${UNIT[next(iter(cases.values())).md[0].units[0]]}$)")
     axes[0, -1].legend(frameon=False, fontsize=7)
     sns.despine(figure)
     return figure
@@ -80,8 +80,8 @@ def displacements(case: Case, species: Mapping[str, Species]) -> Figure:
         below.axhspan(1 - transport.TOLERANCE, 1 + transport.TOLERANCE, color="0.85", zorder=0)
         above.yaxis.set_minor_formatter(NullFormatter())
         above.set_title(f"{name}: " + ("diffusive" if window.diffusive else "not yet diffusive"), fontsize=9)
-        below.set(xlabel=f"lag ({UNIT[time]})", ylim=(0, 1.6))
-    axes[0, 0].set_ylabel(f"MSD ({UNIT[length]}$^2$)")
+        below.set(xlabel=f"lag (${UNIT[time]}$)", ylim=(0, 1.6))
+    axes[0, 0].set_ylabel(f"MSD (${UNIT[length]}^2$)")
     axes[1, 0].set_ylabel("local exponent")
     axes[0, 0].legend(frameon=False, fontsize=8)
     sns.despine(figure)
