@@ -103,7 +103,7 @@ def met(row: Row) -> bool | None:
     return {"<=": value <= bound, ">=": value >= bound, "==": value == bound, "within": abs(value) <= bound}[relation]
 
 
-OWN_ERROR = (("chain.", "chain.md_halves."), ("spe.", "spe.md."))
+OWN_ERROR = (("chain.", "chain.md_halves."), ("spe.", "spe.md."), ("own.kg_melt.", "own.kg_melt.md."))
 """Beginnings of ids: of a quantity, and of the same between two MD samples."""
 
 
