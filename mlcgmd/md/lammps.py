@@ -25,6 +25,8 @@ SKIN = 1.0
 """Neighbour-list skin (sigma), the fastest of 0.3 to 1.0 for chains of 100 and 200 beads."""
 KJ = 4.184
 """in a kcal; LAMMPS counts in these, and harmonic terms without the factor 1/2 of OpenMM."""
+SEEDS = 900_000_000
+"""LAMMPS takes seeds below this."""
 MARGIN = 10.0
 """Empty space around the starting box; its faces follow the beads (``boundary s s s``)."""
 
@@ -157,7 +159,7 @@ def measure_speed(spec: ChainSpec, steps: int = 10_000) -> float:
 
 def _motion(spec: ChainSpec) -> str:
     """Commands: minimise, then velocity Verlet with a Langevin thermostat."""
-    seed, noise = np.random.default_rng([spec.seed, 2]).integers(1, 2**30, size=2)
+    seed, noise = np.random.default_rng([spec.seed, 2]).integers(1, SEEDS, size=2)
     return (
         f"minimize 0 1e-3 500 5000\nvelocity all create 1.0 {seed}\nfix motion all nve\n"
         f"fix bath all langevin 1.0 1.0 {1 / spec.friction} {noise}\ntimestep {spec.time_step}\n"
