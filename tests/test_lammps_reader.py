@@ -283,6 +283,13 @@ def test_scaled_without_image_flags(files: tuple[Path, Path], truth: np.ndarray)
     np.testing.assert_allclose(np.diff(run.position, axis=0), np.diff(truth, axis=0), atol=1e-4)
 
 
+def test_unwrapped_positions_may_move_by_more_than_half_a_box(files: tuple[Path, Path], truth: np.ndarray) -> None:
+    """xu yu zu are unwrapped by definition."""
+    truth = truth + 7.3 * np.arange(4)[:, None, None] * np.array([1, 1, 1, -1, 2])[:, None]
+    files[0].write_text(dump_of(truth, "xu yu zu", lambda p, i: words(p[i])))
+    np.testing.assert_allclose(from_lammps(*files, time_step=0.002).position, truth, atol=1e-4)
+
+
 def test_image_flags_that_are_all_zero_tell_nothing(files: tuple[Path, Path], truth: np.ndarray) -> None:
     """Some programs write zeros behind wrapped coordinates: these are unwrapped on request, and else refused."""
     files[0].write_text(dump_of(truth, "x y z ix iy iz", lambda p, i: words(p[i] % EDGE) + " 0 0 0"))
@@ -320,6 +327,12 @@ def test_type_labels(files: tuple[Path, Path]) -> None:
     assert from_lammps(*files, time_step=0.002).identical(plain)
     files[0].write_text(edited(r"^(4 2) 5", r"\1 Li+", 0)(files[0].read_text()))
     assert from_lammps(*files, time_step=0.002).identical(plain)
+    whole = files[0].read_text()
+    named = {"1": "c3", "2": "hc", "3": "os", "5": "Li+"}
+    text = re.sub(r"^(\d \d) (\S+)( .* 0\.1 )", lambda m: f"{m[1]} {named.get(m[2], m[2])}{m[3]}", whole, flags=re.MULTILINE)
+    files[0].write_text(text.replace("id mol type mass", "id mol typelabel mass"))
+    assert from_lammps(*files, time_step=0.002).identical(plain)
+    files[0].write_text(whole)
     files[1].write_text(edited("^hc 1.00797", "hc 14.027")(files[1].read_text()))
     assert from_lammps(*files, time_step=0.002).type_name.values.tolist() == ["Li", "C", "O", "hc"]
     assert from_lammps(*files, time_step=0.002, elements={"hc": "CH2"}).type_name.values.tolist() == ["Li", "C", "O", "CH2"]

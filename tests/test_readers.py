@@ -244,7 +244,7 @@ def test_masses_of_a_psf() -> None:
     [
         ([("BB", "GLY"), ("SC1", "GLY")], "particle 0 (BB of GLY1)"),  # a bead is not boron
         ([("C1", "PEO"), ("CL1", "PEO")], "particle 1 (CL1 of PEO1)"),  # nor is chlorine carbon
-        ([("NA", "NA"), ("C1", "PEO")], "particle 0 (NA of NA1)"),  # nor sodium nitrogen
+        ([("NA", "ION"), ("C1", "PEO")], "particle 0 (NA of ION1)"),  # nor sodium nitrogen
         ([("C1", "PEO"), ("NA1", "PEO")], "particle 1 (NA1 of PEO1)"),  # nor are there two metals in a polymer
         ([("C1", "PEO"), ("LI1", "PEO"), ("K2", "PEO")], "particle 1 (LI1 of PEO1)"),
         ([("C1", "PEO"), ("PO4", "PEO")], "particle 1 (PO4 of PEO1)"),
@@ -265,12 +265,25 @@ def test_elements_that_were_guessed(names: list[tuple[str, str]], bad: str, endi
 @pytest.mark.parametrize("ending", ["pdb", "gro"])
 def test_elements_that_are_plain(ending: str, tmp_path: Path) -> None:
     """Names as force fields give them to atoms of molecules, and lone ions called as their element."""
-    names = [("C1", "PEO"), ("CA", "PEO"), ("OXT", "PEO"), ("HB2", "PEO"), ("N", "PEO"), ("O", "WAT"), ("F1", "PF6"), ("P1", "PF6")]
+    names = [
+        ("C1", "PEO"),
+        ("CA", "PEO"),
+        ("OXT", "PEO"),
+        ("HB2", "PEO"),
+        ("N", "PEO"),
+        ("O", "WAT"),
+        ("Na", "NA"),
+        ("CL", "CL"),
+        ("K", "K"),
+        ("F1", "PF6"),
+        ("P1", "PF6"),
+    ]
     if ending == "pdb":
         names.remove(("CA", "PEO"))  # which mdtraj takes for calcium: the next test
     path = one_frame(names, [(0, 1)], tmp_path, ending)
     run = from_mdtraj(path, bond=[[0, 1]])
-    assert [run.type_name.values[k] for k in run.particle_type.values] == [name[0] for name, _ in names]
+    ions = {"Na": "Na", "CL": "Cl", "K": "K"}
+    assert [run.type_name.values[k] for k in run.particle_type.values] == [ions.get(name, name[0]) for name, _ in names]
 
 
 def test_calcium_in_a_protein(tmp_path: Path) -> None:
@@ -404,3 +417,11 @@ def test_load_chooses_the_reader(water: mdtraj.Trajectory, tmp_path: Path) -> No
         load(tmp_path / "a.foo")
     with pytest.raises(FileNotFoundError, match=r"none\.xtc is not there"):
         load(tmp_path / "none.xtc", top=tmp_path / "top.pdb")
+
+
+@pytest.mark.parametrize("ending", ["h5", "gsd"])
+def test_a_package_that_mdtraj_needs_is_named(ending: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    (tmp_path / f"a.{ending}").write_bytes(b"")
+    with pytest.raises(TrajectoryError, match=rf"a\.{ending}: mdtraj reads this format by the package (tables|gsd), .*pip install"):
+        load(tmp_path / f"a.{ending}")

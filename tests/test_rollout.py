@@ -7,7 +7,7 @@ from toys import toy_boxes, toy_systems, toy_trajectory
 
 from mlcgmd.data import simulation, trajectory
 from mlcgmd.data.trajectory import TrajectoryError
-from mlcgmd.model import rollout
+from mlcgmd.model import rollout, stepper
 from mlcgmd.model.samplers import Gaussian, Multistep
 from mlcgmd.model.system import MismatchError, coarse_grain
 from mlcgmd.model.training import TrainConfig, build_model
@@ -86,7 +86,7 @@ def test_killed_run_resumes_to_the_same_result(model, systems, tmp_path):
     class Killed(BaseException):
         pass
 
-    call, calls = rollout.Stepper.__call__, []
+    call, calls = stepper.Stepper.__call__, []
 
     def dies(self, *args):
         calls.append(1)
@@ -95,7 +95,7 @@ def test_killed_run_resumes_to_the_same_result(model, systems, tmp_path):
         return call(self, *args)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(rollout.Stepper, "__call__", dies)
+        patch.setattr(stepper.Stepper, "__call__", dies)
         with pytest.raises(Killed):
             rollout.simulate(model, systems, tmp_path / "cut.nc", **ARGUMENTS)
     assert [p.name for p in (tmp_path / "cut.nc.partial").rglob("*.npz")] == ["00000.npz"]
@@ -105,7 +105,7 @@ def test_killed_run_resumes_to_the_same_result(model, systems, tmp_path):
 
 
 def test_a_replica_that_explodes_is_stopped_alone(model, systems, tmp_path, monkeypatch):
-    call, calls = rollout.Stepper.__call__, []
+    call, calls = stepper.Stepper.__call__, []
 
     def explodes(self, history, generator):
         moved, size = call(self, history, generator)
@@ -117,7 +117,7 @@ def test_a_replica_that_explodes_is_stopped_alone(model, systems, tmp_path, monk
             moved[-1] += 1e4
         return moved, size
 
-    monkeypatch.setattr(rollout.Stepper, "__call__", explodes)
+    monkeypatch.setattr(stepper.Stepper, "__call__", explodes)
     # The untrained model is a random walk: the guard is set so wide that only what is injected counts.
     result = rollout.simulate(model, systems, tmp_path / "run.nc", **ARGUMENTS | {"max_stretch": 100.0})
     first, last = result[0], result[-1]

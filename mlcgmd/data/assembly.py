@@ -140,12 +140,14 @@ def check_continuous(dataset: xr.Dataset, box: np.ndarray) -> None:
     Raises:
         TrajectoryError: there is one.
     """
-    if dataset.sizes["frame"] < 2:
-        return
-    centres = centres_of_mass(dataset.position.values, dataset.molecule.values, dataset.mass.values.astype(np.float64))
-    jumps = np.abs(np.diff(centres, axis=0)) > 0.5 * box[1:, None]
-    if jumps.any():
-        frame, molecule, _ = np.argwhere(jumps)[0]
+    position, molecules, mass = dataset.position.values, dataset.molecule.values, dataset.mass.values.astype(np.float64)
+    chunk = max(2, 2**21 // position.shape[1])
+    for start in range(0, len(position) - 1, chunk):  # frames overlap by one
+        part = slice(start, start + chunk + 1)
+        jumps = np.abs(np.diff(centres_of_mass(position[part], molecules, mass), axis=0)) > 0.5 * box[part][1:, None]
+        if not jumps.any():
+            continue
+        frame, molecule, _ = np.argwhere(jumps)[0] + [start, 0, 0]
         raise TrajectoryError(
             f"{dataset.attrs['system']}: molecule {molecule} jumps by more than half the box after frame {frame}: the coordinates look"
             " wrapped; give unwrapped coordinates or unwrap=True"

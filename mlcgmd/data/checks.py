@@ -8,7 +8,7 @@ from typing import Any, NamedTuple, NoReturn
 import numpy as np
 
 from . import formats
-from .assembly import nearest_element
+from .assembly import STANDARD, nearest_element
 from .trajectory import TrajectoryError
 
 Refuse = Callable[[str], NoReturn]
@@ -53,13 +53,26 @@ def is_right_guess(site: Site, alone: bool, element: Any) -> bool:
         alone: it is the only one of its residue, as an ion is.
         element: of mdtraj.
     """
-    letters = re.sub(r"^\d+|[^A-Z].*$", "", site.name.upper().lstrip("0123456789"))
+    letters = _letters(site.name)
     symbol = element.symbol.upper()
     if alone:
         return letters == symbol or (symbol == "O" and letters in ("OW", "OH"))
     if symbol in LETTERS and symbol != "S":
         return letters[:1] == symbol and letters[:2] not in ("CL", "NA", "CU")
     return letters in LETTERS.get(symbol, (symbol,)) and element.symbol in (*COVALENT, "F", "Cl", "Br", "I", "Se")
+
+
+def ion(site: Site, alone: bool) -> Any:
+    """The element after which both a residue of one atom and the atom are called (NA of NA+, CL of CL), or None."""
+    letters = _letters(site.name)
+    if not alone or letters != _letters(site.residue_name):
+        return None
+    return next((element for element in STANDARD if element.symbol.upper() == letters), None)
+
+
+def _letters(name: str) -> str:
+    """The letters that a name begins with, after digits."""
+    return re.sub(r"[^A-Z].*$", "", name.upper().lstrip("0123456789"))
 
 
 def check_elements(sites: Sequence[Site], elements: Sequence[Any], mass: np.ndarray | None, skipped: np.ndarray, refuse: Refuse) -> None:

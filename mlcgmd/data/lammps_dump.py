@@ -77,6 +77,8 @@ def read_dump(path: Path, data: Path, atoms: Atoms, unwrap: bool) -> Frames:
                 refuse(f"the file ends within the {count} atoms of this frame: it is truncated; copy it again or cut the frame off")
             low, edges = _box(header["BOX BOUNDS"], refuse)
             names = item.split()[1:]
+            if "typelabel" in names and "type" not in names and atoms.label:
+                names[names.index("typelabel")] = "type"  # the labels are those of the data file
             columns, scaled, said = _columns(names, unwrap, refuse)
             table = _table(rows, names, ["id", "type", *columns], atoms, refuse)
             _check_atoms(table, atoms, data, refuse)

@@ -61,9 +61,12 @@ def fetch(
 ) -> list[Path]:
     """Download and unpack published chains: the sorted folders that :func:`from_polymer_folder` reads.
 
-    Parameters: ``folder`` where the archives are unpacked; ``files`` names of archives, default all
-    those of the record; ``doi`` the record, whose own list gives the checksums. A mirror is named by
-    ``base_url`` (ending in /) with ``checksums``, file name -> "md5:..." or "sha256:...".
+    Args:
+        folder: where the archives are unpacked.
+        files: names of archives, default all those of the record.
+        doi: the record, whose own list gives the checksums.
+        base_url: a mirror, ending in /.
+        checksums: of the mirror's files, name -> "md5:..." or "sha256:...".
 
     An archive is unpacked under a temporary name, renamed when it is whole, and deleted. What is
     already unpacked is kept, so a fetch that was interrupted goes on with the next archive.
@@ -104,9 +107,14 @@ def from_polymer_folder(
 ) -> xr.Dataset:
     """One polymer of the published chain data (Fu et al. 2023): a folder of :data:`POLYMER_FILES`, in LJ units.
 
-    Parameters: ``path`` the folder, whose name becomes ``system``; ``frame_interval`` in tau, which
-    the files do not hold; ``mass`` (N,), default 1; ``unwrap`` as in :func:`.readers.from_mdtraj`. Bonds may be
-    stored in one or in both directions.
+    Args:
+        path: the folder, whose name becomes ``system``. Bonds may be stored in one or in both directions.
+        frame_interval: in tau, which the files do not hold.
+        mass: (N,), default 1.
+        unwrap: make the chain whole and continuous by :func:`.periodic.unwrapped`.
+
+    Returns:
+        The trajectory, of one component "chain".
 
     The stored radius of gyration is kept as ``radius_of_gyration`` (F,), the simulation box as
     ``lattice`` (F, 3), both in sigma; the single chain is not periodic, so there is no ``box``.
@@ -171,13 +179,16 @@ def from_polymer_folder(
 def from_spe_folder(folder: str | PathLike[str], *, frame_interval: float = 2.0) -> xr.Dataset:
     """One system of the published layout (Fu et al. 2023): a folder of :data:`SPE_FILES`.
 
-    Parameters: ``folder``, whose name becomes ``system``; ``frame_interval`` in ps, which the files do not
-    hold. Shapes in the files: ``unwrapped_position`` (F, N, 3), ``lattice`` (F, 3), ``particle_type``
-    (atomic numbers) and ``raw_particle_type`` (N,), ``bond_indices`` (n_bonds, 2), in one or both directions,
-    ``diffusivity`` (F - 1,) of Li from each frame to the last in cm^2/s.
+    Shapes in the files: ``unwrapped_position`` (F, N, 3), ``lattice`` (F, 3), ``particle_type`` (atomic numbers) and
+    ``raw_particle_type`` (N,), ``bond_indices`` (n_bonds, 2), in one or both directions, ``diffusivity`` (F - 1,) of Li from each
+    frame to the last in cm^2/s, which is a check of positions and ``frame_interval``.
 
-    Masses are those of the elements; the diffusivity is a check
-    of positions and ``frame_interval``.
+    Args:
+        folder: whose name becomes ``system``.
+        frame_interval: in ps, which the files do not hold.
+
+    Returns:
+        The trajectory, of components "polymer", "TFSI" and "Li", with the masses of the elements and the raw types as ``raw_type``.
 
     Raises:
         FileNotFoundError: a file is not there.

@@ -15,7 +15,7 @@ import xarray as xr
 from . import formats, trajectory
 from .assembly import STANDARD, assemble, is_mass_of, nearest_element
 from .checks import SITES as SITE_NAMES
-from .checks import Site, check_bonded, check_elements, check_massless, frame_times, is_right_guess, per_particle, refusal
+from .checks import Site, check_bonded, check_elements, check_massless, frame_times, ion, is_right_guess, per_particle, refusal
 from .lammps import from_lammps
 from .trajectory import TrajectoryError
 
@@ -27,6 +27,8 @@ LAMMPS_DUMPS = (".dump", ".lammpstrj")
 TOPOLOGIES = (*".pdb .gro .psf .prmtop .parm7 .prm7 .h5 .hdf5 .lh5 .mol2 .cif .mmcif .pdbx .gsd .arc".split(),)
 TRAJECTORIES = (*".xtc .trr .dcd .nc .ncdf .netcdf .dtr .stk .xyz .mdcrd .crd .rst7 .ncrst .inpcrd".split(),)
 """Endings that mdtraj reads."""
+NEEDS = {".h5": "tables", ".hdf5": "tables", ".lh5": "tables", ".gsd": "gsd"}
+"""Of them, those for which it needs a package that is not among our requirements."""
 
 
 def load(path: File | Sequence[File], top: File | None = None, **options: Any) -> xr.Dataset:
@@ -45,10 +47,11 @@ def load(path: File | Sequence[File], top: File | None = None, **options: Any) -
         FileNotFoundError: a file is not there.
         TrajectoryError: the ending is not known, or the reader refuses.
 
-    >>> load("water.foo")
-    Traceback (most recent call last):
-    ...
-    mlcgmd.data.trajectory.TrajectoryError: water.foo: the ending '.foo' is not known; ...
+    >>> from mlcgmd.paths import SHIPPED
+    >>> folder = SHIPPED / "spe_lammps_sample" / "9-0-246295613-0"
+    >>> md = load(folder / "traj.lammpstrj.gz", top=folder / "relaxed.lmp.gz", time_step=0.002)
+    >>> dict(zip(md.component_name.values.tolist(), md.charge.values.tolist()))
+    {'C142H272N14O42': 0.0, 'C2F6NO4S2': -0.7, 'Li': 0.7}
     """
     paths = _paths(path)
     first, kind = paths[0], formats.suffix(paths[0])
@@ -139,14 +142,14 @@ def from_mdtraj(
     if bond is None:
         bond = np.array([[a.index, b.index] for a, b in topology.bonds], np.int64).reshape(-1, 2)
         check_bonded(sites, bond, names, massless, refuse)
-    scale = 10.0 if units == "real" else 1.0
+    scale = np.float32(10.0 if units == "real" else 1.0)
     box = None
     if loaded.unitcell_lengths is not None:
         if not np.allclose(loaded.unitcell_angles, 90.0, atol=1e-3):
             refuse(f"the box is not orthorhombic (angles {loaded.unitcell_angles[0].tolist()}); such boxes are not supported")
         box = loaded.unitcell_lengths.astype(np.float64) * scale
     return _finish(
-        loaded.xyz.astype(np.float64) * scale,
+        np.multiply(loaded.xyz, scale, out=loaded.xyz if paths else None),  # what was read here is scaled in place
         box,
         names,
         masses,
@@ -220,11 +223,12 @@ def from_mdanalysis(
     if bond is None:
         bond = np.asarray(atoms.bonds.indices if hasattr(atoms, "bonds") else [], np.int64).reshape(-1, 2)
         check_bonded(sites, bond, names, massless, refuse)
-    position, boxes, time = [], [], []
+    position = np.empty((len(reader), n, 3), np.float32)
+    boxes, time = [], []
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
-        for step in reader:
-            position.append(step.positions.copy())
+        for frame, step in enumerate(reader):
+            position[frame] = step.positions
             boxes.append(None if step.dimensions is None else step.dimensions.copy())
             time.append(step.time)
     made_up = any("no dt information" in str(warning.message) for warning in caught)
@@ -234,7 +238,7 @@ def from_mdanalysis(
         if not np.allclose(box[:, 3:], 90.0, atol=1e-3):
             refuse(f"the box is not orthorhombic (angles {box[0, 3:].tolist()}); such boxes are not supported")
     return _finish(
-        np.array(position, np.float64),
+        position,
         None if box is None else box[:, :3],
         names,
         masses,
@@ -289,8 +293,9 @@ def _elements(atoms: list[Any], sites: list[Site], path: Path | None, known: for
     for i, (atom, site) in enumerate(zip(atoms, sites, strict=True)):
         is_guess, virtual = guessed(atom.serial), elements[i] is not None and elements[i].atomic_number == 0
         massless[i] = virtual and (not is_guess or site.name.upper().startswith(SITE_NAMES))
-        if is_guess and not virtual and elements[i] is not None and not is_right_guess(site, atom.residue.n_atoms == 1, elements[i]):
-            elements[i] = None
+        alone = atom.residue.n_atoms == 1
+        if is_guess and not (elements[i] is not None and not virtual and is_right_guess(site, alone, elements[i])):
+            elements[i] = ion(site, alone)
     return elements, massless
 
 
@@ -325,6 +330,10 @@ def _load(paths: list[Path], top: mdtraj.Topology | File | None) -> mdtraj.Traje
     for path in paths:
         if not path.exists():
             raise FileNotFoundError(f"{path} is not there")
+    for path in (*paths, *([Path(top)] if isinstance(top, str | PathLike) else [])):
+        package = NEEDS.get(formats.suffix(path))
+        if package is not None and importlib.util.find_spec(package) is None:
+            raise TrajectoryError(f"{path}: mdtraj reads this format by the package {package}, which is not there; pip install {package}")
     arguments = {} if top is None else {"top": top if isinstance(top, mdtraj.Topology) else str(top)}
     try:
         return mdtraj.load([str(path) for path in paths], **arguments)

@@ -11,7 +11,6 @@ import hashlib
 import json
 import shutil
 import tempfile
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,21 +18,17 @@ from pathlib import Path
 import numpy as np
 import torch
 import xarray as xr
-from jaxtyping import Float
 from torch import Tensor
-from torch_geometric.nn.aggr import SumAggregation
 from tqdm import tqdm
 
 from .. import parallel
 from ..data import simulation
-from ..data.trajectory import TrajectoryError
-from ..parallel import processor_time
 from ..paths import atomic
 from .graph import Batch, batch
 from .model import Model
-from .neighbours import push_apart
 from .samplers import DEFAULT, Sampler
-from .system import CoarseSystem, MismatchError
+from .stepper import Stepper, fitted, starts
+from .system import CoarseSystem
 
 BLOCK = 100
 """ML steps between writes: what a kill can cost."""
@@ -43,84 +38,12 @@ PART = 800
 """Target batch size per worker, in beads: large enough for efficient matrix products, small enough for the cache (notebook 10)."""
 
 
-def fitted(model: Model, systems: Sequence[CoarseSystem]) -> list[CoarseSystem]:
-    """The systems in terms of the model's particle types and components.
-
-    Raises:
-        MismatchError: the model was trained at another level, with or without a box, or does not know a type or component.
-    """
-    c = model.config
-    for s in systems:
-        if s.level != c.level:
-            raise MismatchError(
-                f"{s.name} has {s.level:g} particles per bead, the model was trained with {c.level:g}; coarse-grain at that level"
-            )
-        if (s.box is None) != (c.core is None):
-            here, there = ("in no", "in") if s.box is None else ("in a", "in no")
-            raise MismatchError(f"{s.name} is {here} periodic box, the model was trained {there} one")
-    return [s.in_terms_of(c.type_name, c.component_name) for s in systems]
-
-
-def start_history(system: CoarseSystem, time_step: float, history: int) -> Float[Tensor, "K B 3"]:
-    """The first ``history`` positions, ``time_step`` apart.
-
-    Raises:
-        TrajectoryError: the trajectory is too short for that, or ``time_step`` is not a multiple of its frame interval.
-    """
-    if history == 1:
-        return system.position[:1]
-    stride = system.stride(time_step)
-    needed = stride * (history - 1) + 1
-    if len(system.position) < needed:
-        raise TrajectoryError(f"{system.name}: {len(system.position)} frames, but a history of {history} positions takes {needed}")
-    return system.position[:needed:stride]
-
-
-def _start(model: Model, systems: Sequence[CoarseSystem], replicas: int) -> Float[Tensor, "K n 3"]:
-    """The histories of all copies, in the order of :func:`.graph.batch`."""
-    c = model.config
-    return torch.cat([start_history(s, c.time_step, c.history).repeat(1, replicas, 1) for s in systems], dim=1)
-
-
 @dataclass(frozen=True)
 class _Part:
     """What is simulated as one batch."""
 
     systems: Sequence[CoarseSystem]
     replicas: int
-
-
-class Stepper:
-    """One ML step for a batch: predict, then refine. The embedding is computed once."""
-
-    def __init__(self, model: Model, graph: Batch, sampler: Sampler) -> None:
-        self.model, self.graph, self.sampler = model, graph, sampler
-        self.embedding = model.simulator.embedding(graph.fine)
-        self.core = None if model.config.core is None else torch.tensor(model.config.core, device=graph.node_source.device)
-        self.mass = graph.fine.bead_mass.index_select(0, graph.node_source)[:, None]
-
-    def __call__(self, history: Float[Tensor, "K n 3"], generator: torch.Generator) -> tuple[Float[Tensor, "n 3"], Float[Tensor, " n"]]:
-        """Next positions, and the expected bead_rg2 at the current ones."""
-        prediction = self.model.simulator(self.graph, history, self.embedding)
-
-        def denoise(u: Tensor, sigma: float) -> Tensor:
-            u = self.model.refiner(self.graph, history[-1], prediction, u, torch.full_like(prediction.std, sigma))
-            if self.core is None:
-                return u
-            return (push_apart(self.graph, prediction.mean + prediction.std * u, self.core) - prediction.mean) / prediction.std
-
-        u = self.sampler(denoise, (history.shape[1], 3), generator, history.device)
-        moved = prediction.mean + prediction.std * u
-        if self.model.config.fixed_centre:
-            drift = centre(moved - history[-1], self.mass, self.graph)
-            moved = moved - drift.index_select(0, self.graph.node_graph)
-        return moved, prediction.bead_rg2
-
-
-def centre(x: Float[Tensor, "n 3"], mass: Float[Tensor, "n 1"], graph: Batch) -> Float[Tensor, "G 3"]:
-    """Mass-weighted mean of each copy."""
-    total = SumAggregation()(torch.cat([mass * x, mass], dim=1), graph.node_graph, dim_size=graph.n_graphs)
-    return total[:, :3] / total[:, 3:]
 
 
 def simulate(
@@ -294,7 +217,7 @@ def _run(
     bonds, limit = _bonds(systems, replicas, max_stretch)
     stepper = Stepper(model, graph.to(device), sampler)
     generator = torch.Generator().manual_seed(seed)
-    history = _start(model, systems, replicas)
+    history = starts(model, systems, replicas)
     failure = [""] * graph.n_graphs
     blocks = [(k, min(BLOCK, steps - k * BLOCK)) for k in range(-(-steps // BLOCK))]
     done = [k for k, _ in blocks if (work / f"{k:05d}.npz").exists()]
@@ -326,35 +249,6 @@ def _run(
                 generator=generator.get_state().numpy(),
                 failure=np.array(failure, dtype="U100"),
             )
-
-
-def prepare_step(
-    model: Model, systems: Sequence[CoarseSystem], replicas: int, sampler: Sampler, device: str = "cpu"
-) -> tuple[Stepper, Float[Tensor, "K n 3"]]:
-    """What makes the steps of ``replicas`` of each system, and their histories at the first frames."""
-    graph = batch([s.topology for s in fitted(model, systems)], replicas).to(device)
-    return Stepper(model.to(device), graph, sampler), _start(model, systems, replicas).to(device)
-
-
-@torch.inference_mode()
-def measure_speed(
-    model: Model, systems: Sequence[CoarseSystem], replicas: int, sampler: Sampler, steps: int = 20, device: str = "cpu"
-) -> float:
-    """Simulated time per second of processor time (of a GPU: per second), of all copies together: the median of three times ``steps``.
-
-    Each ML step starts from the first frames of MD: one that fails would have other neighbours and another cost.
-    """
-    stepper, history = prepare_step(model, systems, replicas, sampler, device)
-    generator = torch.Generator().manual_seed(0)
-
-    def go_on() -> None:
-        for _ in range(steps):
-            stepper(history, generator)
-        if device != "cpu":
-            torch.cuda.synchronize()
-
-    seconds = processor_time(go_on, clock=time.process_time if device == "cpu" else time.perf_counter)
-    return model.config.time_step * steps * replicas * len(systems) / seconds
 
 
 def _bonds(systems: Sequence[CoarseSystem], replicas: int, max_stretch: float) -> tuple[Tensor, Tensor]:

@@ -24,7 +24,7 @@ from .. import parallel
 from ..analysis.ensemble import Ensemble, starts
 from ..analysis.scores import stability
 from ..data import trajectory
-from ..model import rollout, training, windows
+from ..model import rollout, stepper, training, windows
 from ..model.model import Model, recorded
 from ..model.samplers import Gaussian, Langevin, Multistep, Sampler
 from ..model.system import CoarseSystem, coarse_grain
@@ -149,7 +149,7 @@ def measure(
         model, first, path, steps=steps, replicas=replicas, sampler=sampler, seed=seed, extrapolate=True, progress=False
     )
     ends = stability(runs)
-    speed = rollout.measure_speed(model, first, replicas, sampler, steps=1 if short else 5)
+    speed = stepper.measure_speed(model, first, replicas, sampler, steps=1 if short else 5)
     models = [Ensemble.of(run, DISCARD * steps * step) for run in runs]
     found = headlines.score([Ensemble.of(system) for system in systems], models)
     scores = {name: value for name, value in found.items() if not (short and name.startswith(SLOW))}

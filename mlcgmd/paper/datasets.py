@@ -188,6 +188,9 @@ DATASETS: dict[str, ChainSet | ElectrolyteSet] = {
 def specs(name: str, split: str) -> list[Spec]:
     """The specs of one split of a named set.
 
+    >>> [spec.name for spec in specs("chain-smoke", "test")]
+    ['chain-smoke/test-000', 'chain-smoke/test-001']
+
     Raises:
         KeyError: there is no such set or split.
     """
@@ -205,6 +208,15 @@ def path_of(spec: Spec, root: Path = DATA) -> Path:
 
 def build(name: str, splits: tuple[str, ...] = SPLITS, processes: int | None = None, root: Path = DATA) -> list[Path]:
     """Run the MD of a set (what is there already is kept) and enter the files in the registry.
+
+    Args:
+        name: of the set.
+        splits: which of its parts.
+        processes: how many runs at a time; one per core by default.
+        root: where the folder of the set is made.
+
+    Returns:
+        The files, split by split, in the order of :func:`specs`.
 
     Raises:
         ValueError: the start of a continued set is not the registered one.

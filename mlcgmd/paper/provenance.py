@@ -59,11 +59,17 @@ def same_picture(a: str, b: str) -> bool:
 
 
 def describe(picture: Path, function: str, *, notebook: str, parameters: Mapping[str, Any], inputs: Sequence[Path]) -> None:
-    """Write the sidecar of a picture, a JSON file of its name: what tells whence it comes, and lets it be made again.
+    """Write the sidecar of a picture, a JSON file of its name: its provenance, enough to reproduce it.
 
-    It holds the ``function`` that drew it, the ``notebook`` that called that with its ``parameters``, SHA-256 of the picture and of
-    the ``inputs``, and ``commit``, the state of the library. A sidecar that holds all this already keeps its commit: at that one
-    the picture became what it is.
+    It also holds SHA-256 of the picture, and ``commit``, the state of the library. A sidecar that holds all this already keeps its
+    commit: at that one the picture became what it is.
+
+    Args:
+        picture: the file.
+        function: that drew it, with its module.
+        notebook: name of the notebook that called it, as the book shows it.
+        parameters: of the notebook.
+        inputs: files that the picture was drawn from; the sidecar has their SHA-256.
     """
     sums = {path.relative_to(ROOT).as_posix(): sha256(path) for path in inputs}
     known: dict[str, Any] = {"function": function, "notebook": notebook, "parameters": dict(parameters), "inputs": sums}

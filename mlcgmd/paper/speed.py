@@ -11,7 +11,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from ..data.trajectory import make
 from ..md.chain import ChainSpec
-from ..model import rollout
+from ..model import stepper
 from ..model.model import Model
 from ..model.samplers import Sampler
 from ..model.system import CoarseSystem, coarse_grain
@@ -89,9 +89,9 @@ def peak_memory(model: Model, systems: Sequence[CoarseSystem], copies: int, samp
 
 def ml_step(model: Model, systems: Sequence[CoarseSystem], copies: int, sampler: Sampler) -> Callable[[], object]:
     """One ML step from the first frames, to be timed."""
-    stepper, history = rollout.prepare_step(model, systems, copies, sampler)
+    step, history = stepper.prepare_step(model, systems, copies, sampler)
     generator = torch.Generator().manual_seed(0)
-    return lambda: stepper(history, generator)
+    return lambda: step(history, generator)
 
 
 def stretched_chain(units: int, model: Model) -> tuple[ChainSpec, CoarseSystem]:
