@@ -64,7 +64,7 @@ def test_figures_are_drawn_where_a_composition_has_no_simulation_too(boxes: list
         plt.close(figure)
 
 
-def test_colours_go_by_name_and_grey_are_the_heaviest_molecules() -> None:
+def test_colours_go_by_name_and_grey_are_the_largest_molecules() -> None:
     # One chain of three beads among many ions, which together weigh more.
     component, molecule = np.array([0] * 9 + [1] * 3 + [2] * 9), np.r_[np.arange(9), [9] * 3, np.arange(10, 19)]
     mass = np.array([7.0] * 9 + [50.0] * 3 + [90.0] * 9)
