@@ -6,6 +6,7 @@ The command ``mlcgmd train run.yaml`` runs :func:`train` with the fields of :cla
 
 import dataclasses
 import json
+import logging
 import os
 import time
 from collections.abc import Sequence
@@ -25,6 +26,7 @@ from .simulator import SimulatorConfig
 from .system import CoarseSystem
 from .windows import Windows
 
+logging.getLogger("pytorch_lightning").setLevel(logging.ERROR)  # it sets its own level when it is imported, and advertises
 LAST, CURVES = "last.ckpt", "curves.jsonl"
 """In the folder of a run: the state to resume from, and one row of losses every ``save_every`` steps."""
 FIRST_RANK = os.environ.get("RANK", "0") == "0"
