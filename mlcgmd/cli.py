@@ -1,6 +1,7 @@
 """The command ``mlcgmd``, which is also ``python -m mlcgmd``. Each sub-command imports what it needs when it runs: help comes at once."""
 
 import argparse
+import dataclasses
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -65,7 +66,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
     commands.add_parser("results", help="write the table of results into README.md and the book").set_defaults(call=_results)
 
     options = parser.parse_args(arguments)
-    options.call(options)
+    try:
+        options.call(options)
+    except (ValueError, OSError, KeyError, TypeError) as error:  # what the library says of wrong input is enough without a traceback
+        raise SystemExit(f"mlcgmd: {error.args[0] if isinstance(error, KeyError) else error}") from error
 
 
 def _reading(command: argparse.ArgumentParser) -> None:
@@ -80,15 +84,11 @@ def _read(options: argparse.Namespace) -> list[Any]:
     import yaml
 
     from .data.readers import load
-    from .data.trajectory import TrajectoryError
 
     if wrong := [text for text in options.option if "=" not in text]:
         raise SystemExit(f"mlcgmd: --option {wrong[0]}: give NAME=VALUE, such as time_step=0.002")
     given = {name: yaml.safe_load(value) for name, _, value in (text.partition("=") for text in options.option)}
-    try:
-        return [load(file, options.top, **given) for file in options.file]
-    except (TrajectoryError, FileNotFoundError) as error:
-        raise SystemExit(f"mlcgmd: {error}") from error
+    return [load(file, options.top, **given) for file in options.file]
 
 
 def _check(options: argparse.Namespace) -> None:
@@ -107,42 +107,48 @@ def _train(options: argparse.Namespace) -> None:
     from .paper import datasets
 
     asked = yaml.safe_load(options.run.read_text())
+    if not isinstance(asked, dict):
+        raise SystemExit(f"mlcgmd train: {options.run} is no run file: it has no fields; see mlcgmd train --help")
     source = {"files", "validation", "read"} if "files" in asked else {"dataset"}
     if missing := ({"level", "folder", "model"} | source - {"validation", "read"}) - set(asked):
         raise SystemExit(f"mlcgmd train: {options.run} lacks {sorted(missing)}")
     level, folder, path = (asked.pop(key) for key in ("level", "folder", "model"))
     given = {key: asked.pop(key) for key in source & set(asked)}
+    if unknown := sorted(set(asked) - {field.name for field in dataclasses.fields(TrainConfig)}):
+        raise SystemExit(f"mlcgmd train: {options.run} has unknown fields {unknown}; those of TrainConfig are known")
+    config = TrainConfig(**asked)
+    if "files" in given and not (isinstance(given["files"], list) and given["files"]):
+        raise SystemExit(f"mlcgmd train: {options.run}: files is a list of at least one path")
     if "files" in given:
         runs, held_out = ([load(file, **given.get("read", {})) for file in given.get(key, [])] for key in ("files", "validation"))
     else:
         runs, held_out = (datasets.load(given["dataset"], split) for split in ("train", "validation"))
     systems, validation = ([coarse_grain(run, level) for run in members] for members in (runs, held_out))
-    model, curves = train(systems, validation, TrainConfig(**asked), folder)
+    model, curves = train(systems, validation, config, folder)
     if FIRST_RANK:
         model.save(path, given | {"minutes": round(minutes(curves), 1)} | asked)
 
 
 def _simulate(options: argparse.Namespace) -> None:
-    from .data.export import export
-    from .model.model import CheckpointError, Model
+    from .data.export import FORMATS, export
+    from .model.model import Model
     from .model.rollout import simulate
-    from .model.system import MismatchError, coarse_grain
+    from .model.system import coarse_grain
 
-    try:
-        model = Model.load(options.model)
-        systems = [coarse_grain(run, model.config.level) for run in _read(options)]
-        runs = simulate(
-            model,
-            systems,
-            options.output,
-            steps=options.steps,
-            replicas=options.replicas,
-            seed=options.seed,
-            save_every=options.save_every,
-            extrapolate=options.extrapolate,
-        )
-    except (MismatchError, CheckpointError, FileNotFoundError) as error:
-        raise SystemExit(f"mlcgmd simulate: {error}") from error
+    if options.export is not None and options.export.suffix not in FORMATS:
+        raise SystemExit(f"mlcgmd simulate: --export {options.export}: give one of {', '.join(FORMATS)}")
+    model = Model.load(options.model)
+    systems = [coarse_grain(run, model.config.level) for run in _read(options)]
+    runs = simulate(
+        model,
+        systems,
+        options.output,
+        steps=options.steps,
+        replicas=options.replicas,
+        seed=options.seed,
+        save_every=options.save_every,
+        extrapolate=options.extrapolate,
+    )
     for run in runs:
         failed = int((run.failure.values != "").sum())
         flagged = 100 * model.domain.frames.flagged(run).mean()

@@ -17,7 +17,7 @@ def test_datasets_are_listed_and_verified(capsys: pytest.CaptureFixture[str]) ->
     assert "chain-smoke {'train': '6 of 6 built', 'validation': '1 of 1 built', 'test': '2 of 2 built'}\n" in capsys.readouterr().out
     cli.main(["datasets", "verify", "chain-smoke", "test"])
     assert capsys.readouterr().out == "chain-smoke test: 2 files verified\n"
-    with pytest.raises(KeyError, match="there is no data set 'chain-smok'"):
+    with pytest.raises(SystemExit, match="there is no data set 'chain-smok'"):
         cli.main(["datasets", "verify", "chain-smok"])
 
 

@@ -79,10 +79,10 @@ def test_a_run_too_short_to_tell_says_so() -> None:
 
 
 def test_seeds_are_taken_together_and_frames_of_other_intervals_compare() -> None:
-    names = ("toy-000-0", "toy-000-1")
+    names = ("toy/test-000-0", "toy/test-000-1")
     md = [toy("melt", seed=k, name=name, frames=200) for k, name in enumerate(names)]
     table = compare(md, simulated("melt", name=names[0])).set_index("measure")
-    assert set(table.system) == {"toy-000"}
+    assert set(table.system) == {"toy/test-000"}
     # The same motion, seen every fourth frame only.
     run = simulated("melt", frames=800).isel(frame=slice(None, None, 4))
     coarse = compare(toy("melt", frames=800), run).set_index("measure")

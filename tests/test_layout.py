@@ -51,3 +51,16 @@ def test_no_modules_import_each_other() -> None:
 def test_the_api_page_has_all_modules() -> None:
     listed = re.findall(r"automodule:: mlcgmd\.([\w.]+)", (FOLDER.parent / "book" / "api.md").read_text())
     assert sorted(listed) == sorted(path.relative_to(FOLDER).with_suffix("").as_posix().replace("/", ".") for path in FILES)
+
+
+def test_no_system_is_known_by_name_outside_of_md_and_paper() -> None:
+    """The system is a datum: only its MD, its published files and this paper's experiments may know what it is called."""
+    allowed = {FOLDER / "data" / "published.py"}
+    named = [
+        f"{path.relative_to(FOLDER)}: {line.strip()}"
+        for path in FILES
+        if path.relative_to(FOLDER).parts[0] not in ("md", "paper") and path not in allowed
+        for line in path.read_text().splitlines()
+        if re.search(r"_spe|TFSI|\"Li\"", line)
+    ]
+    assert not named

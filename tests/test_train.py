@@ -125,6 +125,12 @@ def test_refuses_a_folder_of_other_data_of_the_same_name(tmp_path):
         training.train([system], [other], short, tmp_path, progress=False)
 
 
+def test_a_training_that_could_not_begin_leaves_its_folder_free(systems, tmp_path):
+    with pytest.raises(TrajectoryError, match="not a multiple"):
+        training.train(systems, [], replace(CONFIG, time_step=7), tmp_path, progress=False)
+    training.train(systems, [], replace(CONFIG, steps=2, save_every=1), tmp_path, progress=False)
+
+
 def test_refuses_systems_of_different_kinds_and_none(systems, tmp_path):
     for mixed, message in (
         ([systems[0], toy_systems(2, level=4)[1]], "level 4"),

@@ -13,7 +13,7 @@ from .distances import expected_difference, expected_distance
 from .ensemble import Case, Ensemble, HasCoarse, cases, composition
 from .measures import MEASURES, WIDTH, Common, Measure, measures_of
 from .molecules import ConstantMapError
-from .statistics import Estimate, TooShortError
+from .statistics import ConstantSeriesError, Estimate, TooShortError
 
 Source = xr.Dataset | HasCoarse | Ensemble
 DISCARD = 0.05
@@ -22,6 +22,8 @@ PARTS = 4
 """Parts of an MD run whose distances from each other tell how far two exact samples are apart."""
 TOLERANCE = 2.5
 """A model differs from MD where it is further off than this multiple of what a perfect one is on average: about two standard errors."""
+BOX = 0.03
+"""Share by which the box edges of runs of one system may differ: each seed has the volume of its own equilibration."""
 USELESS = 0.5
 """Statistical errors of more than this share of MD's value tell nothing."""
 MOST = 20_000_000
@@ -46,7 +48,7 @@ def compare(
     share of replicas that failed.
 
     Args:
-        md: of one or several systems, as beads; runs of one system that differ in their seed are taken together.
+        md: of one or several systems, as beads; runs named ``set/test-000-0``, ``set/test-000-1`` are seeds of one, all others systems.
         run: one simulation of each system.
         discard: time at the start of a simulation that is left out; by default :data:`DISCARD` of it.
         temperature: K; conductivities are left out without it.
@@ -85,7 +87,11 @@ def ensembles(
     md: Source | Sequence[Source], run: Source | Sequence[Source], discard: float | None
 ) -> tuple[list[Ensemble], list[Ensemble]]:
     """MD and simulations as :func:`compare` takes them; arguments and errors as there."""
-    return [Ensemble.of(source) for source in _several(md)], [_settled(source, discard) for source in _several(run)]
+    seeds, runs = [Ensemble.of(source) for source in _several(md)], [_settled(source, discard) for source in _several(run)]
+    names = [e.name for e in seeds]
+    if twice := sorted({name for name in names if names.count(name) > 1}):
+        raise ValueError(f"two MD runs are called {twice[0]!r}; give each a name of its own, as in load(..., system=...)")
+    return seeds, runs
 
 
 def _several(source: Source | Sequence[Source]) -> list[Source]:
@@ -103,9 +109,13 @@ def _check_alike(md: Ensemble, other: Ensemble) -> None:
             f"{md.name} has {len(md.mass)} beads, {other.name} has {len(other.mass)}, or of other masses: compare the same beads,"
             " with MD coarse-grained at the level of the model"
         )
+    if md.units != other.units:
+        raise ValueError(f"{md.name} is in {', '.join(md.units)}, {other.name} in {', '.join(other.units)}; compare in one set of units")
     kinds = [[e.component_name[k] for k in e.component] for e in (md, other)]
     if kinds[0] != kinds[1] or (md.box is None) != (other.box is None):
         raise ValueError(f"{md.name} and {other.name} differ in their components or in having a box; compare the same system")
+    if md.box is not None and other.box is not None and not np.allclose(md.box, other.box, rtol=BOX):
+        raise ValueError(f"{md.name} has a box of {md.box.tolist()}, {other.name} one of {other.box.tolist()}; compare the same system")
 
 
 def _common(case: Case, model: Ensemble, temperature: float | None) -> Common:
@@ -117,7 +127,7 @@ def _common(case: Case, model: Ensemble, temperature: float | None) -> Common:
 def _estimate(measure: Measure, ensemble: Ensemble, common: Common) -> Estimate:
     try:
         value = measure.value(ensemble, common, *measure.names)
-    except TooShortError:
+    except (TooShortError, ConstantSeriesError):
         return Estimate(np.nan, np.nan)
     assert isinstance(value, Estimate)
     return value

@@ -244,8 +244,11 @@ def _check_left(name: str, frames: int) -> None:
 
 
 def composition(name: str) -> str:
-    """The name of a system without its seed: ``set/test-000-1`` and ``set/test-000`` are both ``set/test-000``."""
-    return re.sub(r"(-\d+)-\d+$", r"\1", name)
+    """The name of a system without its seed: ``set/test-000-1`` and ``set/test-000`` are both ``set/test-000``.
+
+    Names of another form, such as those of files, are left as they are: what looks like a seed may be a temperature.
+    """
+    return re.sub(r"(/(?:train|validation|test)-\d+)-\d+$", r"\1", name)
 
 
 def starts(systems: Sequence[N]) -> list[N]:

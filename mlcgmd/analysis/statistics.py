@@ -23,6 +23,10 @@ class TooShortError(ValueError):
     """A series too short for the question; the message tells how long it would have to be."""
 
 
+class ConstantSeriesError(ValueError):
+    """A series that does not vary, so that it has no autocorrelation."""
+
+
 class Estimate(NamedTuple):
     """A value and its standard error, in the same unit."""
 
@@ -63,7 +67,7 @@ def autocorrelation(x: ArrayLike, mean: float | None = None) -> np.ndarray:
     deviation = series - (series.mean() if mean is None else mean)
     variance = np.mean(deviation**2)
     if variance <= 1e-24 * np.mean(series**2):
-        raise ValueError(f"the series is constant ({series.flat[0]:g}): it has no autocorrelation function")
+        raise ConstantSeriesError(f"the series is constant ({series.flat[0]:g}): it has no autocorrelation function")
     spectrum = fft.rfft(deviation, fft.next_fast_len(2 * frames, real=True))
     products = fft.irfft(np.mean(np.abs(spectrum) ** 2, axis=0), fft.next_fast_len(2 * frames, real=True))[:frames]
     return products / (frames - np.arange(frames)) / variance

@@ -23,6 +23,8 @@ def one_replica(run: xr.Dataset, replica: int = 0) -> xr.Dataset:
     Raises:
         TrajectoryError: there is no such replica, or it failed at its start.
     """
+    if not isinstance(run, xr.Dataset):
+        raise TypeError(f"a {type(run).__name__} is no trajectory; give one simulation of the list, or the .coarse of a system")
     if "replica" not in run.dims:
         return run
     if not 0 <= replica < run.sizes["replica"]:

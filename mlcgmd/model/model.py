@@ -68,7 +68,7 @@ class Model(nn.Module):
         """
         header = _header(Path(path))
         config = header["simulator"]
-        config |= {key: tuple(config[key]) for key in ("type_name", "component_name")}
+        config |= {key: tuple(config[key]) for key in ("type_name", "component_name", "units")}
         if config.get("core"):
             config["core"] = tuple(map(tuple, config["core"]))
         known = header["domain"]

@@ -42,7 +42,7 @@ def near(graph: Batch, position: Float[Tensor, "n 3"], radius: float | None) -> 
     shortest = float(graph.fine.box.min())
     if radius is None or radius > shortest / 2:
         raise ValueError(
-            f"a radius of {radius} does not go with a periodic box of edge {shortest:.4g}: give one of at most half of it, or a larger box"
+            f"a radius of {radius} does not go with a periodic box of edge {shortest:.4g}: give TrainConfig a radius of at most half of it"
         )
     found = [_dense(graph, position, radius)]
     box = graph.fine.box.index_select(0, graph.graph_system)

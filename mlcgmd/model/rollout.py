@@ -89,14 +89,17 @@ def simulate(
     Raises:
         MismatchError: the model was made for another level, types or components.
         OutOfRangeError: a system is outside of what the model was trained on; the message names the quantity and both numbers.
-        ValueError: ``path`` or its leftovers belong to a run with other arguments or of other data.
+        ValueError: no steps, replicas or systems; or ``path`` or its leftovers belong to a run with other arguments or of other data.
     """
+    for name, number in (("steps", steps), ("replicas", replicas), ("save_every", save_every)):
+        if number < 1 or number != int(number):
+            raise ValueError(f"{name} is {number}; give a whole number from 1 on")
     systems = fitted(model, [systems] if isinstance(systems, CoarseSystem) else systems)
     if not extrapolate:
         model.domain.check(systems)
     label = json.dumps(
         {
-            "systems": {s.name: s.digest for s in systems},
+            "systems": [[s.name, s.digest] for s in systems],
             "time_step": model.config.time_step,
             "steps": steps,
             "replicas": replicas,
@@ -135,7 +138,7 @@ def simulate(
     result = go(work)
     simulation.save(result, path)
     shutil.rmtree(work)
-    return result
+    return simulation.load(path)  # as a second call gives it: positions are multiples of the file's resolution
 
 
 def _simulate(

@@ -28,6 +28,8 @@ class SimulatorConfig:
     """Particles per bead of the mapping it was trained on."""
     type_name: tuple[str, ...]
     """The particle types it knows, in the order of its type indices."""
+    units: tuple[str, str, str] = ("sigma", "tau", "m")
+    """Of length, time and mass, in the data and so in everything here."""
     component_name: tuple[str, ...] = ()
     """The components that it knows in a periodic box, in the order of their indices."""
     history: int = 1

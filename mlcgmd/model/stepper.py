@@ -24,7 +24,13 @@ def fitted(model: Model, systems: Sequence[CoarseSystem]) -> list[CoarseSystem]:
         MismatchError: the model was trained at another level, with or without a box, or does not know a type or component.
     """
     c = model.config
+    if not systems:
+        raise ValueError("there are no systems to simulate; give at least one coarse-grained trajectory")
     for s in systems:
+        if not isinstance(s, CoarseSystem):
+            raise TypeError(f"a {type(s).__name__} is no coarse-grained system; make one with mlcgmd.coarse_grain(trajectory, level)")
+        if s.units != c.units:
+            raise MismatchError(f"{s.name} is in {', '.join(s.units)}, the model was trained in {', '.join(c.units)}; use one set of units")
         if s.level != c.level:
             raise MismatchError(
                 f"{s.name} has {s.level:g} particles per bead, the model was trained with {c.level:g}; coarse-grain at that level"
@@ -98,7 +104,7 @@ def prepare_step(
 
 
 @torch.inference_mode()
-def measure_speed(
+def throughput(
     model: Model, systems: Sequence[CoarseSystem], replicas: int, sampler: Sampler, steps: int = 20, device: str = "cpu"
 ) -> float:
     """Simulated time per second of processor time (of a GPU: per second), of all copies together: the median of three times ``steps``.

@@ -55,6 +55,12 @@ class CoarseSystem:
         return edge if bool(torch.isfinite(edge).all()) else None
 
     @property
+    def units(self) -> tuple[str, str, str]:
+        """Of length, time and mass."""
+        length, time, mass = (self.coarse.attrs[f"{of}_unit"] for of in ("length", "time", "mass"))
+        return length, time, mass
+
+    @property
     def mass(self) -> np.ndarray:
         """Bead masses (B,)."""
         return self.topology.bead_mass.numpy()
@@ -75,6 +81,8 @@ class CoarseSystem:
         Raises:
             trajectory.TrajectoryError: ``time_step`` is not a multiple of the frame interval.
         """
+        if not np.isfinite(self.frame_interval):
+            raise trajectory.TrajectoryError(f"{self.name}: one frame holds no time step; give a trajectory of several")
         stride = round(time_step / self.frame_interval)
         if stride < 1 or abs(stride * self.frame_interval - time_step) > 1e-3 * self.frame_interval:
             raise trajectory.TrajectoryError(
@@ -136,7 +144,8 @@ def coarse_grain(fine: xr.Dataset, level: float) -> CoarseSystem:
 
 def _digest(fine: xr.Dataset, mapping: CoarseGraining) -> str:
     """Of particles, not of beads: sums of floating point numbers differ between processors, what files hold does not."""
-    found = hashlib.sha256(repr((fine.type_name.values.tolist(), fine.component_name.values.tolist(), mapping.level)).encode())
+    what = (fine.type_name.values.tolist(), fine.component_name.values.tolist(), fine.attrs["length_unit"], mapping.level)
+    found = hashlib.sha256(repr(what).encode())
     names = ("position", "particle_type", "mass", "molecule", "component", "bond", "time", "box")
     for array in (*(fine[name].values for name in names if name in fine), mapping.bead):
         found.update(np.ascontiguousarray(array).tobytes())

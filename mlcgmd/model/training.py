@@ -179,6 +179,8 @@ def in_common_terms(systems: Sequence[CoarseSystem]) -> list[CoarseSystem]:
                 f"{s.name} is at level {s.level:g} {here} a box, {first.name} at level {first.level:g} {there} one;"
                 " train on systems of one kind"
             )
+        if s.units != first.units:
+            raise ValueError(f"{s.name} is in {', '.join(s.units)}, {first.name} in {', '.join(first.units)}; use one set of units")
     types, components = (
         list(dict.fromkeys(name for s in systems for name in getattr(s, names))) for names in ("type_name", "component_name")
     )
@@ -194,6 +196,7 @@ def build_model(training: Windows, config: TrainConfig) -> Model:
             time_step=config.time_step,
             level=first.level,
             type_name=first.type_name,
+            units=first.units,
             component_name=() if first.box is None else first.component_name,
             history=config.history,
             radius=config.radius,
@@ -224,18 +227,19 @@ def train(
         ValueError: systems of different levels or types, or ``folder`` holds a run of another config or of other data.
     """
     folder = Path(folder)
+    windows = Windows(in_common_terms(systems), config.time_step, config.history)
+    model = build_model(windows, config)
+    known = [s.in_terms_of(model.config.type_name, model.config.component_name) for s in validation]
+    held_out = Windows(known, config.time_step, config.history) if known else None
+    # What is wrong with the systems or the config was said by now: a folder is taken only by a training that begins.
     folder.mkdir(parents=True, exist_ok=True)
     label = folder / "config.json"
-    data = {name: {s.name: s.digest for s in members} for name, members in (("systems", systems), ("validation", validation))}
+    data = {name: [[s.name, s.digest] for s in members] for name, members in (("systems", systems), ("validation", validation))}
     text = json.dumps(dataclasses.asdict(config) | data, sort_keys=True)
     if label.exists() and label.read_text() != text:
         raise ValueError(f"{folder} holds a run of another config or of other data; give another folder or remove it")
     if FIRST_RANK:
         label.write_text(text)
-    windows = Windows(in_common_terms(systems), config.time_step, config.history)
-    model = build_model(windows, config)
-    known = [s.in_terms_of(model.config.type_name, model.config.component_name) for s in validation]
-    held_out = Windows(known, config.time_step, config.history) if known else None
     module = Training(model, config, windows, held_out, folder)
     # Set by torchrun; without it there is one process.
     ranks, local_ranks = (int(os.environ.get(name, 1)) for name in ("WORLD_SIZE", "LOCAL_WORLD_SIZE"))

@@ -149,7 +149,7 @@ def measure(
         model, first, path, steps=steps, replicas=replicas, sampler=sampler, seed=seed, extrapolate=True, progress=False
     )
     ends = stability(runs)
-    speed = stepper.measure_speed(model, first, replicas, sampler, steps=1 if short else 5)
+    speed = stepper.throughput(model, first, replicas, sampler, steps=1 if short else 5)
     models = [Ensemble.of(run, DISCARD * steps * step) for run in runs]
     found = headlines.score([Ensemble.of(system) for system in systems], models)
     scores = {name: value for name, value in found.items() if not (short and name.startswith(SLOW))}
