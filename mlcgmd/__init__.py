@@ -12,10 +12,10 @@ From a trajectory to a verdict::
     mlcgmd.compare(systems[-1:], simulated)                                   # beside MD and its own error
     mlcgmd.export(simulated[0], "mine.xtc")                                   # into your viewer
 
-Five folders, in the order in which data flow; each imports only from those before it and from itself: :mod:`~mlcgmd.data` (the
-trajectory, readers, coarse-graining), :mod:`~mlcgmd.analysis` (what is measured), :mod:`~mlcgmd.md` (molecular dynamics),
-:mod:`~mlcgmd.model` (the learned simulator), :mod:`~mlcgmd.paper` (this paper's data sets, experiments and figures). The first,
-second and fourth know no system by name. Beneath all are :mod:`~mlcgmd.paths` and :mod:`~mlcgmd.parallel`.
+Five folders, in the order in which data flow; each imports only from those before it and from itself: ``mlcgmd.data`` (the
+trajectory, readers, coarse-graining), ``mlcgmd.analysis`` (what is measured), ``mlcgmd.md`` (molecular dynamics),
+``mlcgmd.model`` (the learned simulator), ``mlcgmd.paper`` (this paper's data sets, experiments and figures). The first,
+second and fourth know no system by name. Beneath all are ``mlcgmd.paths`` and ``mlcgmd.parallel``.
 """
 
 import importlib

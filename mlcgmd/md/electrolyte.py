@@ -112,7 +112,7 @@ class ElectrolyteSpec:
         return kinds, np.array(MASSES)[kinds], bond
 
     def component(self) -> np.ndarray:
-        """Which of :attr:`component_name` each particle (N,) is part of: chains first, then TFSI, then Li."""
+        """Which of ``component_name`` each particle (N,) is part of: chains first, then TFSI, then Li."""
         chain = sum(3 * m + 1 for m in self.spacers) + 9
         return np.repeat([0, 1, 2], [self.chains * chain, self.salt * TFSI_ATOMS, self.salt])
 

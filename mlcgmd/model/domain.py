@@ -30,8 +30,9 @@ class OutOfRangeError(MismatchError):
 class Frames:
     """What the frames of the training set had, to tell a frame that is like none of them.
 
-    A frame is known by four numbers (:func:`_features`). Its distance is the largest of their deviations from the median, in half the
-    width of the middle 68 % of the training frames.
+    A frame is known by four numbers: mean and spread of its CG bond lengths, mean and smallest distance of a bead to the nearest that
+    it shares no bond with. Its distance is the largest of their deviations from the median, in half the width of the middle 68 % of
+    the training frames.
 
     Attributes:
         median: (4,) of the features.

@@ -84,7 +84,7 @@ def simulate(
         device: ``cpu`` or ``cuda``.
 
     Returns:
-        A simulation per system: the data type of :mod:`.data.simulation`.
+        A simulation of each system, of the data type of :mod:`.data.simulation`.
 
     Raises:
         MismatchError: the model was made for another level, types or components.

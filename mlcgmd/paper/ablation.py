@@ -134,7 +134,7 @@ def one_step(model: Model, systems: Sequence[CoarseSystem], n_windows: int = 200
 def measure(
     model: Model, systems: Sequence[CoarseSystem], sampler: Sampler, length: float, replicas: int, seed: int, path: Path
 ) -> tuple[dict[str, float], pd.DataFrame]:
-    """Simulate each composition of ``systems`` for ``length``: scores, stability, cost and one-step numbers; and :func:`course`.
+    """Simulate each composition of ``systems`` for ``length``: scores, stability, cost and one-step numbers; and :func:`.course.course`.
 
     A sampler of :data:`MANY` evaluations or more gets a tenth of the length, which is too short for dynamics and sizes: these are left out;
     four steps are the least. ``path`` is where the simulation is while it runs.

@@ -116,7 +116,7 @@ def sweep(rows: pd.DataFrame, x: tuple[str, str], panels: Mapping[str, str], hue
 
 @captioned
 def courses(table: pd.DataFrame, unit: str, panels: Mapping[str, str], hue: str, logarithmic: Sequence[str] = ()) -> Figure:
-    """How the structure changes along simulations (a table of :func:`.ablation.course`): means over seeds, with their range as a band."""
+    """How the structure changes along simulations (a table of :func:`.course.course`): means over seeds, with their range as a band."""
     figure, axes = _panels(len(panels))
     for axis, (name, ylabel) in zip(axes, panels.items(), strict=True):
         for k, (value, group) in enumerate(table.groupby(hue, sort=False)):
