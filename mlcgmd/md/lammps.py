@@ -15,9 +15,7 @@ from typing import Any
 
 import numpy as np
 import openmm
-import xarray as xr
 
-from ..data import trajectory
 from ..parallel import processor_time
 from .chain import BOND_CONSTANT, CUTOFF, EPSILON, TYPE_NAME, ChainSpec
 
@@ -108,38 +106,53 @@ def energies_and_forces(
         run.close()
 
 
-def run_md(spec: ChainSpec) -> xr.Dataset:
-    """Run the spec's MD in LAMMPS, in this process: a trajectory with a frame every ``spec.frame_interval``.
-
-    Velocity Verlet with a Langevin thermostat of the same friction and time step as the OpenMM run; the same ensemble,
-    but other random numbers. Neither resumed nor written to disk.
-    """
-    interval, equilibration = round(spec.frame_interval / spec.time_step), round(spec.equilibration / spec.time_step)
+def equilibrated(spec: ChainSpec) -> tuple[np.ndarray, np.ndarray]:
+    """Positions and velocities (N, 3) from which the spec's production starts."""
     run = engine(spec)
     try:
-        run.commands_string(_motion(spec) + f"run {equilibration} post no")
-        position = []
-        for _ in range(round(spec.length / spec.frame_interval)):
-            run.command(f"run {interval} pre no post no")
-            position.append(_gather(run, "x"))
-        version = run.version()
+        velocity, noise = _seeds(spec, 0)
+        run.commands_string(f"minimize 0 1e-3 500 5000\nvelocity all create 1.0 {velocity}\n" + _motion(spec, noise))
+        run.command(f"run {round(spec.equilibration / spec.time_step)} post no")
+        return _gather(run, "x"), _gather(run, "v")
     finally:
         run.close()
-    kinds, mass, bond = spec.topology()
-    return trajectory.make(
-        np.array(position),
-        time=spec.frame_interval * np.arange(1, len(position) + 1),
-        particle_type=kinds,
-        type_name=TYPE_NAME,
-        mass=mass,
-        bond=bond,
-        component=spec.component(),
-        component_name=spec.component_name,
-        charge=spec.charge,
-        system=spec.name,
-        units=spec.units,
-        provenance={"engine": f"LAMMPS {version}"},
-    )
+
+
+def segment(
+    spec: ChainSpec, k: int, frames: int, position: np.ndarray, velocity: np.ndarray
+) -> tuple[dict[str, np.ndarray], np.ndarray, np.ndarray]:
+    """The arrays of ``frames`` frames of segment ``k`` from ``position`` and ``velocity`` (N, 3) on, and both at its end.
+
+    Velocity Verlet with a Langevin thermostat of the same friction and time step as the OpenMM run: the same ensemble, other random
+    numbers. Potential energies are those of the cut and shifted LJ.
+
+    Raises:
+        FloatingPointError: a position is not finite.
+    """
+    run = engine(spec, position)
+    try:
+        _scatter(run, "v", velocity)
+        run.commands_string("thermo_modify norm no\n" + _motion(spec, _seeds(spec, 1 + k)[1]) + "run 0 post no")
+        out: dict[str, list] = {"position": [], "kinetic_energy": [], "potential_energy": []}
+        for _ in range(frames):
+            run.command(f"run {round(spec.frame_interval / spec.time_step)} post no")
+            out["position"].append(_gather(run, "x").astype(np.float32))
+            out["kinetic_energy"].append(run.get_thermo("ke"))
+            out["potential_energy"].append(run.get_thermo("pe"))
+            if not np.isfinite(out["position"][-1]).all():
+                raise FloatingPointError("a position is not finite")
+        return {name: np.array(values) for name, values in out.items()}, _gather(run, "x"), _gather(run, "v")
+    finally:
+        run.close()
+
+
+def version() -> str:
+    """Of LAMMPS, as a run's provenance quotes it."""
+    run = _lammps()
+    try:
+        return f"LAMMPS {run.version()}"
+    finally:
+        run.close()
 
 
 def measure_speed(spec: ChainSpec, steps: int = 10_000) -> float:
@@ -150,24 +163,31 @@ def measure_speed(spec: ChainSpec, steps: int = 10_000) -> float:
     """
     run = engine(spec)
     try:
-        run.commands_string(_motion(spec) + "run 0 post no")
+        velocity, noise = _seeds(spec, 0)
+        run.commands_string(f"minimize 0 1e-3 500 5000\nvelocity all create 1.0 {velocity}\n" + _motion(spec, noise) + "run 0 post no")
         seconds = processor_time(lambda: run.command(f"run {steps} pre no post no"))
     finally:
         run.close()
     return steps * spec.time_step / seconds
 
 
-def _motion(spec: ChainSpec) -> str:
-    """Commands: minimise, then velocity Verlet with a Langevin thermostat."""
-    seed, noise = np.random.default_rng([spec.seed, 2]).integers(1, SEEDS, size=2)
-    return (
-        f"minimize 0 1e-3 500 5000\nvelocity all create 1.0 {seed}\nfix motion all nve\n"
-        f"fix bath all langevin 1.0 1.0 {1 / spec.friction} {noise}\ntimestep {spec.time_step}\n"
-    )
+def _seeds(spec: ChainSpec, stream: int) -> list[int]:
+    """Of the velocities and of the thermostat."""
+    return np.random.default_rng([spec.seed, 2, stream]).integers(1, SEEDS, size=2).tolist()
+
+
+def _motion(spec: ChainSpec, noise: int) -> str:
+    """Commands of velocity Verlet with a Langevin thermostat."""
+    return f"fix motion all nve\nfix bath all langevin 1.0 1.0 {1 / spec.friction} {noise}\ntimestep {spec.time_step}\n"
 
 
 def _gather(run: Any, name: str) -> np.ndarray:
     return np.array(run.gather_atoms(name, 1, 3)).reshape(-1, 3)
+
+
+def _scatter(run: Any, name: str, values: np.ndarray) -> None:
+    flat = np.ascontiguousarray(values, dtype=np.float64).ravel()
+    run.scatter_atoms(name, 1, 3, flat.ctypes.data_as(ctypes.POINTER(ctypes.c_double)))
 
 
 def _data_file(spec: ChainSpec, position: np.ndarray) -> str:

@@ -1,6 +1,6 @@
 """Run molecular dynamics from a spec: seeded, resumable.
 
-A run is cut into segments. Each starts a fresh OpenMM context from the saved state of the last
+A run is cut into segments. Each starts a fresh OpenMM context, or a LAMMPS run, from the saved state of the last
 one with a random seed drawn from (spec seed, segment), so a run that was killed and resumed gives
 the same trajectory, bit for bit, as one that was not.
 """
@@ -23,6 +23,8 @@ from .. import __version__, parallel
 from ..data import trajectory
 from ..parallel import processor_time
 from ..paths import atomic
+from . import lammps
+from .chain import LammpsChainSpec
 
 SEGMENT = 100
 """Frames per segment: what a kill can cost."""
@@ -62,7 +64,9 @@ class Spec(Protocol):
         """True if ``start`` is equilibrated; skip energy minimisation, which would quench it."""
 
     @property
-    def platform(self) -> str: ...
+    def platform(self) -> str:
+        """of OpenMM, or "LAMMPS" (chains)."""
+
     @property
     def component_name(self) -> Sequence[str]:
         """Kinds of molecules."""
@@ -140,6 +144,8 @@ def _steps(spec: Spec, duration: float) -> int:
 
 def _equilibrate(spec: Spec) -> tuple[_State, dict[str, np.ndarray]]:
     """The state from which production starts, and the course of an NPT equilibration: potential energy and volume once per ps."""
+    if isinstance(spec, LammpsChainSpec):
+        return _State(*lammps.equilibrated(spec), np.empty(0)), {}
     context = _context(spec, 0, spec.pressure)
     if not spec.relaxed:
         openmm.LocalEnergyMinimizer.minimize(context, maxIterations=500)
@@ -171,6 +177,10 @@ def _equilibrate(spec: Spec) -> tuple[_State, dict[str, np.ndarray]]:
 
 def _segment(spec: Spec, k: int, frames: int, start: _State) -> tuple[dict[str, np.ndarray], _State]:
     """The arrays of ``frames`` frames after ``start``, and the state at their end."""
+    if isinstance(spec, LammpsChainSpec):
+        with _explained(spec, f"in segment {k}"):
+            arrays, position, velocity = lammps.segment(spec, k, frames, start.position, start.velocity)
+        return arrays, _State(position, velocity, np.empty(0))
     context = _context(spec, stream=1 + k)
     start.apply(context)
     steps = _steps(spec, spec.frame_interval)
@@ -201,7 +211,8 @@ def run_md(spec: Spec, path: Path | str, progress: bool = False) -> Path:
         FloatingPointError: the integration became unstable.
     """
     path = Path(path)
-    provenance = {"engine": f"OpenMM {openmm.version.full_version}", "spec": dataclasses.asdict(spec), "mlcgmd": __version__}  # type: ignore[call-overload]
+    engine = lammps.version() if isinstance(spec, LammpsChainSpec) else f"OpenMM {openmm.version.full_version}"
+    provenance = {"engine": engine, "spec": dataclasses.asdict(spec), "mlcgmd": __version__}  # type: ignore[call-overload]
     if path.exists():
         if json.loads(trajectory.load(path).attrs["provenance"])["spec"] != json.loads(json.dumps(provenance["spec"])):
             raise ValueError(f"{path} was made from another spec; move it away to make it anew")

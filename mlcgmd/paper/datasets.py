@@ -12,7 +12,7 @@ import xarray as xr
 from filelock import FileLock
 
 from ..data import trajectory
-from ..md.chain import ChainSpec, random_sequence, regular_sequence
+from ..md.chain import ChainSpec, LammpsChainSpec, random_sequence, regular_sequence
 from ..md.electrolyte import ContinuedSpec, ElectrolyteSpec
 from ..md.run import Spec, run_many
 from ..paths import DATA, SHIPPED, atomic
@@ -36,6 +36,8 @@ class ChainSet:
     equilibration: tuple[float, float, float]
     repeats: tuple[int, int, int] = (1, 1, 1)
     """Independent runs of each chain: how much they differ is MD's own error."""
+    kind: type[ChainSpec] = ChainSpec
+    """Says the engine."""
 
     def specs(self, name: str, split: str) -> list[Spec]:
         """The frozen specs of a split: no sequence occurs twice."""
@@ -50,7 +52,7 @@ class ChainSet:
                 pass
             seen.add(sequence)
             specs += [
-                ChainSpec(
+                self.kind(
                     name=f"{name}/{split}-{i:03d}" + (f"-{r}" if self.repeats[s] > 1 else ""),
                     sequence=sequence,
                     seed=int(rng.integers(2**31)),
@@ -123,13 +125,13 @@ DATASETS: dict[str, ChainSet | ElectrolyteSet] = {
     # Not shipped, two minutes of MD: steps at which a bead still knows its velocity.
     "chain-short": ChainSet(14, 100, (12, 2, 6), (300, 300, 300), (0.5, 0.5, 0.5), (1000, 1000, 1000)),
     # Lengths that vary in training, so that a model can be asked for longer chains; the frames are those of steps of 20 tau and more.
-    "chain-mixed": ChainSet(15, (50, 150), (192, 12, 0), (4e3, 3e4, 0), (20, 40, 80), (2000, 2000, 2000)),
+    "chain-mixed": ChainSet(15, (50, 150), (192, 12, 0), (4e3, 3e4, 0), (20, 40, 80), (2000, 2000, 2000), kind=LammpsChainSpec),
     # Class II chains that nothing was chosen on, two runs each: the final test of chains of 100 units.
-    "chain-fresh": ChainSet(16, 100, (0, 0, 16), (0, 0, 1.2e5), (80, 80, 80), (2000, 2000, 3000), repeats=(1, 1, 2)),
+    "chain-fresh": ChainSet(16, 100, (0, 0, 16), (0, 0, 1.2e5), (80, 80, 80), (2000, 2000, 3000), repeats=(1, 1, 2), kind=LammpsChainSpec),
     # Two, three and six times as long as the chains of chain-laptop; equilibrated for some ten relaxation times.
-    "chain-n200": ChainSet(17, 200, (0, 2, 4), (0, 6e4, 1.2e5), (80, 80, 80), (8000, 8000, 8000)),
-    "chain-n300": ChainSet(18, 300, (0, 0, 4), (0, 0, 1.2e5), (80, 80, 80), (16000, 16000, 16000)),
-    "chain-long": ChainSet(19, 600, (0, 0, 4), (0, 0, 1.6e5), (80, 80, 160), (30000, 30000, 30000)),
+    "chain-n200": ChainSet(17, 200, (0, 2, 4), (0, 6e4, 1.2e5), (80, 80, 80), (8000, 8000, 8000), kind=LammpsChainSpec),
+    "chain-n300": ChainSet(18, 300, (0, 0, 4), (0, 0, 1.2e5), (80, 80, 80), (16000, 16000, 16000), kind=LammpsChainSpec),
+    "chain-long": ChainSet(19, 600, (0, 0, 4), (0, 0, 1.6e5), (80, 80, 160), (30000, 30000, 30000), kind=LammpsChainSpec),
     # About 1,000 core-hours with OpenMM: the sizes of Fu et al. (2023), for a cluster.
     "chain-paper": ChainSet(13, 600, (90, 10, 40), (5e4, 5e4, 5e6), (5, 5, 500), (1e4, 1e4, 1e4)),
     # 319 atoms. Too short for physics: 60 ps each.
