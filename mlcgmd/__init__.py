@@ -31,6 +31,7 @@ _HOME = {
     "train": "model.training",
     "Model": "model.model",
     "simulate": "model.rollout",
+    "Flow": "model.samplers",
     "Multistep": "model.samplers",
     "Langevin": "model.samplers",
     "Gaussian": "model.samplers",

@@ -16,10 +16,10 @@ from mlcgmd.model.training import TrainConfig, build_model
 from mlcgmd.model.windows import Windows
 
 
-def random_model(history: int = 2, dtype=torch.float64, radial: int = 0):
+def random_model(history: int = 2, dtype=torch.float64, radial: int = 0, covariance: str = "diagonal"):
     """A model whose readouts are not zero, so that symmetries can fail."""
     systems = toy_systems()
-    config = TrainConfig(time_step=10, steps=1, history=history, width=16, layers=2, refiner_layers=2, radial=radial)
+    config = TrainConfig(time_step=10, steps=1, history=history, width=16, layers=2, refiner_layers=2, radial=radial, covariance=covariance)
     model = build_model(Windows(systems, 10, history), config)
     generator = torch.Generator().manual_seed(1)
     with torch.no_grad():
@@ -33,10 +33,10 @@ def float64(graph):
     return replace(graph, fine=replace(graph.fine, **real))
 
 
-@pytest.fixture(scope="module", params=[(1, 0), (2, 0), (2, 8), (3, 0)])
+@pytest.fixture(scope="module", params=[(1, 0, "springs"), (2, 0, "diagonal"), (2, 8, "springs"), (3, 0, "fixed")], ids=str)
 def case(request):
-    history, radial = request.param
-    systems, model = random_model(history, radial=radial)
+    history, radial, covariance = request.param
+    systems, model = random_model(history, radial=radial, covariance=covariance)
     graph, positions, _ = Windows(systems, 10, history).draw(np.random.default_rng(0), 3, 4)
     return float64(graph), model, positions.double()
 
@@ -177,6 +177,7 @@ def gaussian_denoiser(eigenvalues, basis):
         (samplers.Multistep(evaluations=12, sigma_max=10.0), 0.06),
         (samplers.Multistep(evaluations=12, sigma_max=4.0, stochasticity=1.0), 0.09),
         (samplers.Langevin(), 0.15),
+        (samplers.Flow(evaluations=16, angle=1.5), 0.06),
     ],
 )
 def test_samplers_reproduce_a_gaussian_whose_score_is_known(sampler, tolerance):
@@ -220,7 +221,7 @@ def test_samplers_by_name():
     assert samplers.make_sampler("multistep", 3, stochasticity=1.0) == samplers.Multistep(evaluations=3, stochasticity=1.0)
     assert samplers.make_sampler("langevin", 200, step=0.01) == samplers.Langevin(step=0.01)
     assert samplers.make_sampler("gaussian", 0) == samplers.Gaussian()
-    with pytest.raises(ValueError, match="there is no sampler 'euler'; use multistep, langevin, gaussian"):
+    with pytest.raises(ValueError, match="there is no sampler 'euler'; use flow, multistep, langevin, gaussian"):
         samplers.make_sampler("euler")
     with pytest.raises(ValueError, match="multistep has no option sigma; it has sigma_max, sigma_min, rho, stochasticity"):
         samplers.make_sampler("multistep", 3, sigma=1.0)

@@ -23,6 +23,7 @@ from scipy.sparse.csgraph import shortest_path
 from torch import Tensor
 
 from ..data.mapping import CoarseGraining
+from .covariance import Blocks
 from .incidence import Incidence, Movable, incidence
 
 HOPS = 3
@@ -41,6 +42,7 @@ class Topology(Movable):
         bead: bead of each particle.
         bead_mass: in the trajectory's mass unit.
         component: of each bead, index into the system's component names.
+        molecule: of each bead, counted from 0.
         weight: of each bead in a training loss, proportional to 1 / sqrt(beads of its component), with mean 1 in each
             system: a box has few ions, and they carry the quantities of interest.
         pair: beads i < j of each pair along bonds.
@@ -55,6 +57,7 @@ class Topology(Movable):
     bead: Int[Tensor, " N"]
     bead_mass: Float[Tensor, " B"]
     component: Int[Tensor, " B"]
+    molecule: Int[Tensor, " B"]
     weight: Float[Tensor, " B"]
     pair: Int[Tensor, "2 P"]
     pair_feature: Float[Tensor, "P 2"]
@@ -90,6 +93,7 @@ def topology(fine: xr.Dataset, mapping: CoarseGraining) -> Topology:
         bead=torch.from_numpy(mapping.bead.copy()),
         bead_mass=torch.from_numpy(mapping.mass.astype(np.float32)),
         component=torch.from_numpy(component.astype(np.int64)),
+        molecule=torch.from_numpy(np.unique(mapping.molecule, return_inverse=True)[1].astype(np.int64)),
         weight=torch.from_numpy((weight / weight.mean()).astype(np.float32)),
         pair=pair,
         pair_feature=torch.from_numpy(np.stack([hops == 1, 1 / hops], axis=1).astype(np.float32)),
@@ -162,6 +166,12 @@ class Batch(Movable):
         return Edges(self.pair, feature, feature.new_zeros(3, len(feature)), incidence(self.pair, len(self.node_source)))
 
     @functools.cached_property
+    def blocks(self) -> Blocks:
+        """Where nodes and pairs are in matrices of the molecules."""
+        molecule = self.fine.molecule.index_select(0, self.node_source)
+        return Blocks.of(self.node_graph * (int(self.fine.molecule.max()) + 1) + molecule, self.pair)
+
+    @functools.cached_property
     def candidate_box(self) -> Float[Tensor, "3 C"]:
         """Box edges of each candidate."""
         system = self.graph_system.index_select(0, self.node_graph.index_select(0, self.candidate[0]))
@@ -172,12 +182,14 @@ def join(systems: Sequence[Topology]) -> Topology:
     """Several topologies as one, indices shifted."""
     particles = np.cumsum([0] + [len(s.bead) for s in systems])
     beads = np.cumsum([0] + [len(s.bead_mass) for s in systems])
+    molecules = np.cumsum([0] + [int(s.molecule.max()) + 1 for s in systems])
     return Topology(
         particle_type=torch.cat([s.particle_type for s in systems]),
         particle_bond=torch.cat([s.particle_bond + int(o) for s, o in zip(systems, particles, strict=False)], dim=1),
         bead=torch.cat([s.bead + int(o) for s, o in zip(systems, beads, strict=False)]),
         bead_mass=torch.cat([s.bead_mass for s in systems]),
         component=torch.cat([s.component for s in systems]),
+        molecule=torch.cat([s.molecule + int(o) for s, o in zip(systems, molecules, strict=False)]),
         weight=torch.cat([s.weight for s in systems]),
         pair=torch.cat([s.pair + int(o) for s, o in zip(systems, beads, strict=False)], dim=1),
         pair_feature=torch.cat([s.pair_feature for s in systems]),

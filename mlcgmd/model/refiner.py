@@ -40,19 +40,20 @@ class Refiner(nn.Module):
         noisy: Float[Tensor, "n 3"],
         sigma: Float[Tensor, "n 1"],
     ) -> Float[Tensor, "n 3"]:
-        """Denoised residual. ``position`` is x(t), ``sigma`` the noise level of each node's graph.
+        """Denoised residual. ``position`` is x(t), ``sigma`` the noise level of each node's graph, in units of the covariance's root.
 
-        D = c_skip noisy + c_out F(c_in noisy, ln(sigma) / 4), c_skip = 1 / (1 + sigma^2),
-        c_out = sigma / sqrt(1 + sigma^2), c_in = 1 / sqrt(1 + sigma^2) (Karras et al. 2022, table 1).
+        D = c_skip noisy + c_out C F(c_in noisy, ln(sigma) / 4), c_skip = 1 / (1 + sigma^2),
+        c_out = sigma / sqrt(1 + sigma^2), c_in = 1 / sqrt(1 + sigma^2) (Karras et al. 2022, table 1), where C is the covariance:
+        the network gives forces in units of 1 / std, of which it makes displacements of all beads that move together.
         """
         c_in = (1 + sigma.square()).rsqrt()
-        z = c_in * noisy
-        mean, std = prediction.mean.detach(), prediction.std.detach()
+        mean, covariance = prediction.mean.detach(), prediction.covariance.detach()
+        z = c_in * noisy / covariance.std
         # Beads that meet within the step need not be near at time t: the pairs are those of the positions to expect from the noisy ones.
-        links = edges(graph, mean + std * c_in * z, self.radius) if graph.periodic else prediction.edges
+        links = edges(graph, mean + c_in.square() * noisy, self.radius) if graph.periodic else prediction.edges
         scale = 1 / self.pair_length
         # x(t), the noisy x(t+1) (scaled so that it stays finite for large sigma), and the noise itself.
-        proposal = c_in * (mean + std * noisy) / self.pair_length
+        proposal = c_in * (mean + noisy) / self.pair_length
         pair_vector = torch.stack(
             [
                 links.displacement(position / self.pair_length, scale),
@@ -74,7 +75,7 @@ class Refiner(nn.Module):
         direction = unit(pair_vector[:2]) if self.radial else pair_vector[:0]
         h, e = pass_messages(self.layers, self.directions, h, e, links.incidence, torch.cat([direction, pair_vector[2:]]))
         raw = self.out(self.norm(h), e, links.incidence, torch.cat([pair_vector, direction]), z[:, None])
-        return c_in.square() * noisy + sigma * c_in * raw
+        return c_in.square() * noisy + sigma * c_in * covariance.spread(raw / covariance.std)
 
     def loss(
         self, graph: Batch, position: Float[Tensor, "n 3"], prediction: Prediction, target: Float[Tensor, "n 3"], generator: torch.Generator
@@ -84,9 +85,9 @@ class Refiner(nn.Module):
         With the weight (1 + sigma^2) / sigma^2 the loss of a network that predicts nothing is 1 per component at every sigma.
         """
         device = target.device
-        u = ((target - prediction.mean) / prediction.std).detach()
+        residual, covariance = (target - prediction.mean).detach(), prediction.covariance.detach()
         log_sigma = -0.4 + 1.2 * torch.randn(graph.n_graphs, 1, generator=generator).to(device)
         sigma = log_sigma.exp().index_select(0, graph.node_graph)
-        noise = torch.randn(u.shape, generator=generator).to(device)
-        error = self(graph, position, prediction, u + sigma * noise, sigma) - u
+        noise = covariance.colour(torch.randn(residual.shape, generator=generator).to(device))
+        error = covariance.whiten(self(graph, position, prediction, residual + sigma * noise, sigma) - residual)
         return ((1 + sigma.square()) / sigma.square() * error.square()).sum(dim=1)

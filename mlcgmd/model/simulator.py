@@ -5,6 +5,7 @@ is made of; a dynamics GNN on the beads predicts mean and standard deviation of
 a(t) = x(t+1) - 2 x(t) + x(t-1), one ML step of ``time_step`` apart.
 """
 
+import math
 from dataclasses import dataclass
 
 import torch
@@ -12,10 +13,15 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch_geometric.nn.aggr import MeanAggregation
 
+from .covariance import Covariance
 from .graph import Batch, Edges, Topology, across
 from .incidence import incidence
 from .neighbours import edges
 from .networks import MLP, Directions, Interaction, VectorReadout, invariants, n_invariants, pass_messages, radial, unit
+
+COVARIANCES = ("diagonal", "fixed", "springs")
+"""Beads move independently, as in the paper; molecules are springs of constants that depend on the number of bonds between the beads
+alone; or of those that the network predicts (:mod:`.covariance`)."""
 
 
 @dataclass(frozen=True)
@@ -41,9 +47,14 @@ class SimulatorConfig:
     Where there are any, directions of pairs enter too, the states (:class:`.networks.Directions`) and the readout: what a liquid needs."""
     fixed_centre: bool = False
     """Momentum policy: whether the centre of mass of each copy stays where it is, as in MD of zero total momentum."""
+    centre_mobility: float | None = None
+    """Mass of a lone molecule times the variance (per component) that its centre of mass gains in each step, where training showed
+    that it diffuses freely, as under Langevin dynamics: the centre then does so, exactly. None: it goes where the networks say."""
     core: tuple[tuple[float, ...], ...] | None = None
     """(C, C) shortest non-bonded distance of each pair of components in the training data. Sampled beads closer than this are pushed
     apart. None for non-periodic systems."""
+    covariance: str = "diagonal"
+    """Of the Gaussian: :data:`COVARIANCES`."""
     width: int = 64
     layers: int = 4
     embedding_layers: int = 3
@@ -68,18 +79,23 @@ class Prediction:
 
     Attributes:
         mean: expected next positions (n, 3).
-        std: their standard deviation (n, 1), per component.
+        covariance: of them, per component.
         edges: the pairs at time t.
         node, pair: latents (n, width) and (E, width): the condition of the refiner.
         bead_rg2: expected squared radius of gyration (n,) of the particles in each bead, at time t.
     """
 
     mean: Float[Tensor, "n 3"]
-    std: Float[Tensor, "n 1"]
+    covariance: Covariance
     edges: Edges
     node: Float[Tensor, "n width"]
     pair: Float[Tensor, "E width"]
     bead_rg2: Float[Tensor, " n"]
+
+    @property
+    def std(self) -> Float[Tensor, "n 1"]:
+        """Standard deviation of the next positions, per component."""
+        return self.covariance.std
 
 
 class Embedding(nn.Module):
@@ -124,6 +140,11 @@ class Simulator(nn.Module):
         self.norm = nn.LayerNorm(width)
         self.displacement = VectorReadout(width, 1 + past + bool(config.radial), past)
         self.scalars = MLP(width, width, 2)
+        if config.covariance == "fixed":
+            self.springs = MLP(2, width, 1)
+            self.stiffness = nn.Parameter(torch.zeros(1))
+        elif config.covariance == "springs":
+            self.springs = MLP(width, width, 1)
 
     def forward(self, graph: Batch, history: Float[Tensor, "K n 3"], embedding: Float[Tensor, "B width"] | None = None) -> Prediction:
         """One step; ``embedding`` of the batch's beads if it is already known."""
@@ -150,12 +171,25 @@ class Simulator(nn.Module):
         raw = self.scalars(h)
         return Prediction(
             mean=history[-1] + c.step_length * displacement,
-            std=c.step_length * (self.min_std + nn.functional.softplus(raw[:, :1])),
+            covariance=self._covariance(graph, raw[:, :1], e),
             edges=links,
             node=h,
             pair=e,
             bead_rg2=c.bead_rg2 * nn.functional.softplus(raw[:, 1]),
         )
+
+    def _covariance(self, graph: Batch, raw: Float[Tensor, "n 1"], pair: Float[Tensor, "E width"]) -> Covariance:
+        """That of the Gaussian, from a scalar of each node and the latents of the pairs."""
+        c = self.config
+        if c.covariance == "diagonal":
+            return Covariance(c.step_length * (self.min_std + nn.functional.softplus(raw)))
+        fixed = c.covariance == "fixed"
+        along = graph.along
+        if fixed:
+            raw = self.stiffness.expand_as(raw)
+        std = c.step_length * (self.min_std + nn.functional.softplus(raw))
+        weight = nn.functional.softplus(self.springs(along.feature if fixed else pair[: len(along.feature)])) / c.step_length**2
+        return Covariance.of_springs(graph.blocks, std[:, 0] ** -2, weight[:, 0], along.incidence.over_pairs(weight)[:, 0])
 
     def encode(self, history: Float[Tensor, "K n 3"], target: Float[Tensor, "n 3"]) -> Float[Tensor, "n 3"]:
         """Next positions -> normalised time-integrated acceleration."""
@@ -168,10 +202,12 @@ class Simulator(nn.Module):
     def negative_log_likelihood(
         self, prediction: Prediction, history: Float[Tensor, "K n 3"], target: Float[Tensor, "n 3"]
     ) -> Float[Tensor, " n"]:
-        """-log N(a; mean, std) per bead, in nats, of the normalised acceleration (up to the constant 3/2 log 2 pi)."""
-        error = self.encode(history, target) - self.encode(history, prediction.mean)
-        std = prediction.std / self.config.step_length
-        return (0.5 * (error / std).square() + std.log()).sum(dim=1)
+        """-log of the Gaussian of the normalised acceleration per bead, in nats (up to the constant 3/2 log 2 pi).
+
+        Of beads that move together only the sum over those of a molecule means something.
+        """
+        u = prediction.covariance.whiten(target - prediction.mean)
+        return 0.5 * u.square().sum(dim=1) + 3 * (prediction.covariance.log_std() - math.log(self.config.step_length))
 
 
 def inertial(history: Float[Tensor, "K n 3"]) -> Float[Tensor, "n 3"]:

@@ -70,22 +70,28 @@ class Stepper:
         self.embedding = model.simulator.embedding(graph.fine)
         self.core = None if model.config.core is None else torch.tensor(model.config.core, device=graph.node_source.device)
         self.mass = graph.fine.bead_mass.index_select(0, graph.node_source)[:, None]
+        self.total = SumAggregation()(self.mass, graph.node_graph, dim_size=graph.n_graphs)
 
     def __call__(self, history: Float[Tensor, "K n 3"], generator: torch.Generator) -> tuple[Float[Tensor, "n 3"], Float[Tensor, " n"]]:
         """Next positions, and the expected bead_rg2 at the current ones."""
         prediction = self.model.simulator(self.graph, history, self.embedding)
+        covariance = prediction.covariance
 
         def denoise(u: Tensor, sigma: float) -> Tensor:
-            u = self.model.refiner(self.graph, history[-1], prediction, u, torch.full_like(prediction.std, sigma))
-            if self.core is None:
-                return u
-            return (push_apart(self.graph, prediction.mean + prediction.std * u, self.core) - prediction.mean) / prediction.std
+            r = self.model.refiner(self.graph, history[-1], prediction, covariance.colour(u), torch.full_like(prediction.std, sigma))
+            if self.core is not None:
+                r = push_apart(self.graph, prediction.mean + r, self.core) - prediction.mean
+            return covariance.whiten(r)
 
         u = self.sampler(denoise, (history.shape[1], 3), generator, history.device)
-        moved = prediction.mean + prediction.std * u
-        if self.model.config.fixed_centre:
-            drift = centre(moved - history[-1], self.mass, self.graph)
-            moved = moved - drift.index_select(0, self.graph.node_graph)
+        moved = prediction.mean + covariance.colour(u)
+        c = self.model.config
+        if c.fixed_centre or c.centre_mobility is not None:
+            drift = -centre(moved - history[-1], self.mass, self.graph)
+            if c.centre_mobility is not None:
+                noise = torch.randn(drift.shape, generator=generator).to(drift.device)
+                drift += (c.centre_mobility / self.total).sqrt() * noise
+            moved = moved + drift.index_select(0, self.graph.node_graph)
         return moved, prediction.bead_rg2
 
 

@@ -42,6 +42,8 @@ class TrainConfig:
     steps: int
     """Optimiser steps."""
     history: int = 1
+    covariance: str = "springs"
+    """Of the simulator's Gaussian: :data:`.simulator.COVARIANCES`."""
     width: int = 64
     layers: int = 4
     refiner_layers: int = 3
@@ -202,7 +204,9 @@ def build_model(training: Windows, config: TrainConfig) -> Model:
             radius=config.radius,
             radial=config.radial,
             fixed_centre=first.box is not None,
+            centre_mobility=training.centre_mobility(),
             core=training.core(config.radius),
+            covariance=config.covariance,
             width=config.width,
             layers=config.layers,
             pair_length=training.pair_length(),

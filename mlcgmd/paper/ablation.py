@@ -26,7 +26,7 @@ from ..analysis.scores import stability
 from ..data import trajectory
 from ..model import rollout, stepper, training, windows
 from ..model.model import Model, recorded
-from ..model.samplers import Gaussian, Langevin, Multistep, Sampler
+from ..model.samplers import Sampler
 from ..model.system import CoarseSystem, coarse_grain
 from ..paths import DATA, MODELS, RUNS, atomic
 from . import datasets, headlines
@@ -58,18 +58,7 @@ class Setting:
         else:
             name, known = "small", dataclasses.asdict(self.model)
         training = {key: known[key] for key in ("time_step", "history", "steps", "seed")}
-        return {"model": name, "level": self.level, **training, "sampler": label(self.sampler), "evaluations": self.sampler.evaluations}
-
-
-def label(sampler: Sampler) -> str:
-    """A sampler's name in tables and figures."""
-    match sampler:
-        case Gaussian():
-            return "none"
-        case Langevin():
-            return "Langevin"
-        case Multistep():
-            return "few-step"
+        return {"model": name, "level": self.level, **training, "sampler": self.sampler.name, "evaluations": self.sampler.evaluations}
 
 
 def time_unit(dataset: str) -> str:
@@ -171,7 +160,7 @@ def _key(dataset: str, splits: Sequence[str], length: float, replicas: int, sett
     asked = dataclasses.asdict(dataclasses.replace(setting, level=float(setting.level)))
     if isinstance(setting.model, str):
         asked["weights"] = datasets.sha256(MODELS / f"{setting.model}.safetensors")
-    text = json.dumps([dataset, "+".join(splits), length, replicas, label(setting.sampler), asked], sort_keys=True)
+    text = json.dumps([dataset, "+".join(splits), length, replicas, setting.sampler.name, asked], sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
