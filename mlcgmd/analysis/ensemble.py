@@ -199,6 +199,10 @@ class Ensemble:
         inside, mass = (self.bead_rg2, self.mass) if beads is None else (self.bead_rg2[:, :, beads], self.mass[beads])
         return self.rg2(beads) + (inside * mass).sum(axis=2) / mass.sum()
 
+    def centre(self) -> np.ndarray:
+        """Centre of mass (R, F, 1, 3) of all beads, as one particle."""
+        return np.einsum("b,rfbx->rfx", self.mass / self.mass.sum(dtype=np.float64), self.position)[:, :, None]
+
     def contacts(self, cutoff: float) -> np.ndarray:
         """Contact map (B, B)."""
         return molecules.contact_map(self.frames, cutoff)
