@@ -10,7 +10,7 @@ import xarray as xr
 from toys import toy_boxes, toy_electrolyte, toy_systems
 
 from mlcgmd.analysis import liquids, scores
-from mlcgmd.analysis.ensemble import Case, Ensemble, cases
+from mlcgmd.analysis.ensemble import Case, Ensemble, cases, pooled
 from mlcgmd.data import simulation
 from mlcgmd.model.system import CoarseSystem, coarse_grain
 from mlcgmd.paper import headlines
@@ -68,6 +68,15 @@ def test_a_swollen_model_is_seen(chains: list[CoarseSystem]) -> None:
     assert found["bond_emd_over_std"] == pytest.approx(0.1 * bond.mean() / bond.std(), rel=1e-3)
     assert found["tail_model"] > 1.5 * found["tail_md"]
     assert found["rg2_emd"] == pytest.approx(0.21, rel=1e-3)
+
+
+def test_seeds_of_md_say_more_together(chains: list[CoarseSystem]) -> None:
+    md = Ensemble.of(chains[0])
+    a, b = md.split(2)
+    both = scores.conformation(pooled([a, b]), md)
+    assert both["rg2"] == pytest.approx(both["rg2_md"]) and both["rg2_emd"] == pytest.approx(0, abs=1e-6)
+    assert both["rg2_emd_md"] == pytest.approx(scores.conformation(md, md)["rg2_emd_md"])
+    assert both["rg2_md_error"] < scores.conformation(a, md)["rg2_md_error"]
 
 
 def test_failed_replicas_do_not_count(chains: list[CoarseSystem]) -> None:

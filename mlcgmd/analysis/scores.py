@@ -37,11 +37,12 @@ PEAK_SHIFT = 0.15
 def conformation(md: Ensemble, model: Ensemble) -> dict[str, float]:
     """Scores of one molecule: mean and distribution of Rg^2, CG bonds, contacts, relaxation, diffusion; MD's own errors beside them.
 
-    EMDs are relative to MD's mean, that of bonds to their standard deviation too. ``..._perfect``: what a perfect model would read,
-    sampled as this one and against this MD, for the EMD and for the abs log2 of the ratio of relaxation times. ``tail_...``: share of
-    frames in which Rg^2 is :data:`TAIL` of MD's standard deviations above MD's mean. ``diffusion_...``: D of the centre of mass
-    (length^2 over time); ``mass``: that of the molecule. Relaxation times and D are NaN where a series is too short for one, the
-    correlation of contacts where a map of few beads does not vary.
+    ``md`` is one run, or several as replicas (:func:`.ensemble.pooled`). EMDs are relative to MD's mean, that of bonds to their
+    standard deviation too. ``..._perfect``: what a perfect model would read, sampled as this one and against this MD, for the EMD and
+    for the abs log2 of the ratio of relaxation times. ``tail_...``: share of frames in which Rg^2 is :data:`TAIL` of MD's standard
+    deviations above MD's mean. ``diffusion_...``: D of the centre of mass (length^2 over time); ``mass``: that of the molecule.
+    Relaxation times and D are NaN where a series is too short for one, the correlation of contacts where a map of few beads does not
+    vary.
     """
     a, b = md.rg2(), model.rg2()
     fine_a, fine_b = md.rg2_particle(), model.rg2_particle()
@@ -49,11 +50,11 @@ def conformation(md: Ensemble, model: Ensemble) -> dict[str, float]:
     cutoff = CONTACT * float(bond_a.mean())
     scores = {
         "rg2_md": a.mean(),
-        "rg2_md_error": standard_error(a[0]),
+        "rg2_md_error": standard_error(a),
         "rg2": b.mean(),
         "rg2_error": standard_error(b),
         "rg2_emd": RELATIVE.between(a.ravel(), b.ravel()),
-        "rg2_emd_md": statistics.emd_halves(a[0]) / a.mean(),
+        "rg2_emd_md": (statistics.emd_halves(a[0]) if len(a) == 1 else statistics.emd(*np.array_split(a, 2))) / a.mean(),
         "rg2_emd_perfect": perfect_emd(a, md.interval, b, model.interval),
         "rg2_particle_md": fine_a.mean(),
         "rg2_particle": fine_b.mean(),
@@ -62,7 +63,7 @@ def conformation(md: Ensemble, model: Ensemble) -> dict[str, float]:
         "contact_correlation": _contacts(md, model, cutoff),
         "mass": md.mass.sum(),
     }
-    times = [relaxation(a[0], md.interval), relaxation(b, model.interval)]
+    times = [relaxation(a, md.interval), relaxation(b, model.interval)]
     scores["relaxation_perfect"] = expected_log2(*times[0], *times[1])
     for key, values, run, time in zip(("md", "model"), (a, b), (md, model), times, strict=True):
         fit = centre_diffusion(run, [md], model.interval)
