@@ -22,6 +22,7 @@ MEASURED = {
         "relaxation",
         "contacts",
         "bond.emd",
+        "bond.emd_over_std",
         "angle.emd",
         "rdf",
         "peak",
@@ -35,7 +36,9 @@ MEASURED = {
         *("conductivity.nernst_einstein", "conductivity.collective", "transference"),
     },
     "blend": {"rg2.A", "rg2.B", "contacts.B", "rdf.A-B", "rdf.B-B", "D.A", "D.B", "relaxation.A"},
-    "molecule": {"rg2", "rg2_particle", "rg2.emd", "relaxation", "contacts", "bond.emd", "angle.emd", "step"},
+    "molecule": {
+        *("rg2", "rg2_particle", "rg2.emd", "relaxation", "contacts", "bond.emd", "bond.emd_over_std", "angle.emd", "step", "D.centre"),
+    },
 }
 
 

@@ -5,7 +5,7 @@ import pytest
 from mixtures import ensemble, simulated, toy
 from toys import toy_electrolyte, toy_systems
 
-from mlcgmd.analysis.ensemble import Case, Ensemble, Species, cases, composition, starts
+from mlcgmd.analysis.ensemble import Case, Ensemble, Species, cases, composition, pooled, starts
 from mlcgmd.model.system import coarse_grain
 
 
@@ -35,6 +35,15 @@ def test_failed_replicas_and_the_start_are_left_out() -> None:
     assert none.failed == 2 and len(none.position) == 0
     with pytest.raises(ValueError, match="no frames are left; discard less"):
         Ensemble.of(run, discard=1e6)
+
+
+def test_seeds_are_pooled_as_replicas_of_equal_length() -> None:
+    long, short = (Ensemble.of(toy("molecule", frames=n, seed=n, name=f"toy/test-000-{k}")) for k, n in enumerate((30, 20)))
+    both = pooled([long, short])
+    assert both.name == "toy/test-000" and both.position.shape == (2, 20, 12, 3) and both.bead_rg2 is not None
+    np.testing.assert_array_equal(both.rg2(), np.stack([long.rg2()[0, :20], short.rg2()[0]]))
+    with pytest.raises(ValueError, match="one frame interval"):
+        pooled([long, short.part(slice(None, None, 2))])
 
 
 def test_until_failure_has_all_that_was_simulated() -> None:

@@ -86,3 +86,12 @@ def test_a_frame_is_drawn_in_its_box_or_centred(kind: str) -> None:
     else:
         assert (np.asarray(shown) >= 0).all() and (np.asarray(shown) <= e.box[:2]).all()
     plt.close()
+
+
+def test_the_break_even_is_drawn_where_it_is_finite() -> None:
+    table = pd.DataFrame({"copies": [1, 16] * 2, "systems": [np.inf, 30.0, 12.0, 9.0], "needed": ["short MD"] * 2 + ["long MD"] * 2})
+    figure = figures.break_even(table, "chains")
+    (axis,) = figure.axes
+    assert [line.get_label() for line in axis.lines] == ["short MD", "long MD"] and axis.get_yscale() == "log"
+    figure.canvas.draw()
+    plt.close(figure)

@@ -19,7 +19,9 @@ def test_rows_are_generated_from_the_names_of_components() -> None:
     assert {"rdf.PF6-Li", "rdf.Li-Li", "D.PF6", "rg2.EC", "transference"} <= ids
     assert not {"rg2.Li", "contacts.EC", "angle.emd"} & ids  # what has one bead or two
     assert {"rdf", "D", "rg2", "contacts"} <= {measure.id for measure in measures_of(ensemble("melt", frames=20))}
-    assert "D" not in {measure.id for measure in measures_of(ensemble("molecule", frames=20))}
+    alone = {measure.id for measure in measures_of(ensemble("molecule", frames=20))}
+    assert "D" not in alone and "D.centre" in alone and "D.centre" not in ids
+    assert "bond.emd_over_std.EC" in ids and "bond.emd_over_std.Li" not in ids
     units = {m.id: m.unit for m in measures_of(ensemble("melt", frames=20))}
     assert units["D"] == "sigma^2/tau" and units["rg2"] == "sigma^2" and units["relaxation"] == "tau"
     assert {m.id: m.unit for m in measures_of(ensemble("salt", frames=20))}["D.Li"] == "cm^2/s"
@@ -47,6 +49,17 @@ def test_diffusion_and_displacement_are_those_of_the_walk() -> None:
     assert once.value == pytest.approx(np.sqrt(3 * share) * 0.5, rel=0.02) and twice.value / once.value == pytest.approx(
         np.sqrt(2), rel=0.02
     )
+
+
+def test_a_lone_molecule_diffuses_as_its_centre_walks() -> None:
+    e = ensemble("molecule", frames=2000, speed=0.5)
+    value, error = measures.centre_diffusion(e, common(e))
+    assert value == pytest.approx(0.5**2 / (2 * 2.0), abs=4 * error) and error < 0.1 * value
+
+
+def test_bonds_of_a_component_are_its_own() -> None:
+    e = ensemble("blend", frames=20)
+    assert [len(measures.bond_lengths(e, common(e), name)) for name in "AB"] == [20 * 4 * 5, 20 * 4 * 8]
 
 
 def test_ions_that_walk_alone_conduct_as_nernst_and_einstein_say() -> None:

@@ -4,12 +4,13 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
+import pandas as pd
 import pytest
 import xarray as xr
 from toys import toy_boxes, toy_electrolyte, toy_systems
 
 from mlcgmd.analysis import liquids, scores
-from mlcgmd.analysis.ensemble import Case, Ensemble, cases
+from mlcgmd.analysis.ensemble import Case, Ensemble, cases, pooled
 from mlcgmd.data import simulation
 from mlcgmd.model.system import CoarseSystem, coarse_grain
 from mlcgmd.paper import headlines
@@ -53,7 +54,9 @@ def test_a_run_compared_with_itself_is_perfect(chains: list[CoarseSystem]) -> No
     assert found["rg2"] == found["rg2_md"] and found["rg2_emd"] == 0 and found["bond_emd"] == 0
     assert found["contact_correlation"] == pytest.approx(1)
     assert found["relaxation_model"] == found["relaxation_md"]
-    assert found["rg2_emd_md"] > 0
+    assert found["rg2_emd_md"] > 0 and found["rg2_emd_perfect"] > 0 and found["relaxation_perfect"] > 0
+    assert found["tail_model"] == found["tail_md"] and 0 < found["tail_md"] < 0.1
+    assert np.isnan(found["diffusion_md"]) and found["mass"] == md.mass.sum()  # a toy is held at its end: its centre goes nowhere
 
 
 def test_a_swollen_model_is_seen(chains: list[CoarseSystem]) -> None:
@@ -61,7 +64,19 @@ def test_a_swollen_model_is_seen(chains: list[CoarseSystem]) -> None:
     found = scores.conformation(md, replace(md, position=1.1 * md.position))
     assert found["rg2"] / found["rg2_md"] == pytest.approx(1.21, rel=1e-4)
     assert found["bond_emd"] == pytest.approx(0.1, rel=1e-3)
+    bond = md.bonds()
+    assert found["bond_emd_over_std"] == pytest.approx(0.1 * bond.mean() / bond.std(), rel=1e-3)
+    assert found["tail_model"] > 1.5 * found["tail_md"]
     assert found["rg2_emd"] == pytest.approx(0.21, rel=1e-3)
+
+
+def test_seeds_of_md_say_more_together(chains: list[CoarseSystem]) -> None:
+    md = Ensemble.of(chains[0])
+    a, b = md.split(2)
+    both = scores.conformation(pooled([a, b]), md)
+    assert both["rg2"] == pytest.approx(both["rg2_md"]) and both["rg2_emd"] == pytest.approx(0, abs=1e-6)
+    assert both["rg2_emd_md"] == pytest.approx(scores.conformation(md, md)["rg2_emd_md"])
+    assert both["rg2_md_error"] < scores.conformation(a, md)["rg2_md_error"]
 
 
 def test_failed_replicas_do_not_count(chains: list[CoarseSystem]) -> None:
@@ -73,6 +88,20 @@ def test_failed_replicas_do_not_count(chains: list[CoarseSystem]) -> None:
     assert headlines.of_chains(table)["rg2.bias"] == pytest.approx(0, abs=1e-6)
     assert headlines.of_chains(table)["rg2.r2"] == pytest.approx(1)
     assert np.isnan(headlines.of_chains(table.iloc[2:])["rg2.r2"])
+
+
+def test_errors_of_compact_and_extended_chains_are_told_apart() -> None:
+    md, mass = np.array([40.0, 10.0, 20.0, 30.0]), np.array([1.0, 2.0, 3.0, 4.0])
+    table = pd.DataFrame({name: np.ones(4) for name in scores.SCORES})
+    table = table.assign(system=list("abcd"), rg2_md=md, rg2=md * [1.1, 0.8, 0.9, 1.0], mass=mass, diffusion_model=2 / mass)
+    table = table.assign(relaxation_model=[0.5, 1.0, 1.0, 1.0], tail_md=[0.1, 0.04, 0.0, 0.1], tail_model=[0.1, 0.0, 0.03, 0.1])
+    found = headlines.of_chains(table)
+    assert set(found) == set(headlines.CHAIN)
+    assert [found[f"rg2.bias{part}"] for part in ("_compact", "_extended", "")] == pytest.approx([-0.15, 0.05, -0.05])
+    assert found["rg2.rms"] == pytest.approx(np.sqrt(0.06 / 4)) and found["tail.p2_over_md"] == pytest.approx(0.03 / 0.04)
+    assert found["relaxation.log2"] == -0.25 and found["relaxation.abs_log2"] == 0 and found["relaxation.abs_over_perfect"] == 0.25
+    assert found["D_over_exact"] == pytest.approx(2 * 0.5)  # friction 0.5, kT = 1
+    assert headlines.over_exact(table, "model").value.tolist() == pytest.approx([1.0] * 4)
 
 
 def test_a_simulation_equal_to_md_scores_zero(boxes: list[CoarseSystem]) -> None:

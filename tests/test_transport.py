@@ -125,3 +125,19 @@ def test_bad_input_is_refused() -> None:
         t.endpoint_diffusion(position[0, :1], 1.0)
     with pytest.raises(ValueError, match="particle 3"):
         t.endpoint_diffusion(broken[1, 7:], 1.0)
+
+
+def test_a_lone_centre_is_fitted_at_the_shortest_lags_at_which_it_diffuses() -> None:
+    time = np.arange(2000.0)
+    diffusive = 6.0 * time
+    assert t.centre_window(diffusive, 1) == (1.0, 4.0)
+    low, high = t.centre_window(diffusive, 8)
+    assert 8 <= low < 9 and high == 4 * low
+    with_memory = 6 * (time - 20 * (1 - np.exp(-time / 20)))  # friction 1/20 per frame: ballistic first
+    low, _ = t.centre_window(with_memory, 1)
+    assert 60 < low < 200  # there d ln MSD / d ln t is 1.15
+    with pytest.raises(TooShortError, match="longer run"):
+        t.centre_window(np.where(time > 0, 1.0 + 1e-6 * time, 0.0), 1)
+    assert t.free_diffusion(50.0, 0.5, 2.0) == pytest.approx(0.08)
+    with pytest.raises(ValueError, match="positive"):
+        t.free_diffusion(50.0, 0.0)

@@ -18,8 +18,6 @@ from .statistics import ConstantSeriesError, Estimate, TooShortError
 Source = xr.Dataset | HasCoarse | Ensemble
 DISCARD = 0.05
 """Share of a simulation that is left out by default: it starts from frames of MD and needs a while to forget them."""
-PARTS = 4
-"""Parts of an MD run whose distances from each other tell how far two exact samples are apart."""
 TOLERANCE = 2.5
 """A model differs from MD where it is further off than this multiple of what a perfect one is on average: about two standard errors."""
 BOX = 0.03
@@ -156,7 +154,7 @@ def _verdict(difference: float, perfect: float, useless: bool = False) -> str:
 def _distance(measure: Measure, model: Ensemble, common: Common) -> dict[str, Any]:
     """A distance, and that which two exact runs of these lengths have."""
     assert measure.distance is not None
-    parts = [part for e in common.md for part in _thinned(e, model, common).split(PARTS)]
+    parts = [part for e in common.md for part in _thinned(e, model, common).split(scores.PARTS)]
     if not parts[0].position.shape[1]:
         return {"verdict": FAILED if not len(model.position) else UNKNOWN}
     try:

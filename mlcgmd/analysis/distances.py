@@ -30,6 +30,11 @@ def _relative_emd(md: np.ndarray, other: np.ndarray) -> float:
     return statistics.emd(md, other) / float(abs(md.mean()))
 
 
+def _standardised_emd(md: np.ndarray, other: np.ndarray) -> float:
+    spread = float(md.std())
+    return statistics.emd(md, other) / spread if spread else np.nan
+
+
 def _mean_difference(values: np.ndarray) -> float:
     """Mean |x - y| over all pairs of values."""
     x = np.sort(values.ravel())
@@ -48,6 +53,8 @@ def _mean(samples: Sequence[np.ndarray]) -> np.ndarray:
 
 RELATIVE = Distance(np.concatenate, _relative_emd, 1, lambda x: _mean_difference(x) / float(abs(x.mean())))
 """Earth mover's distance of values, over MD's mean."""
+STANDARDISED = Distance(np.concatenate, _standardised_emd, 1, lambda x: _mean_difference(x) / float(x.std()))
+"""Earth mover's distance of values, over MD's standard deviation: what is narrow, such as a bond, hides nothing behind its mean."""
 ABSOLUTE = Distance(np.concatenate, statistics.emd, 1, _mean_difference)
 """Earth mover's distance of values, in their unit."""
 CURVE = Distance(_mean, lambda md, other: float(np.abs(md - other).mean()), 1, lambda _: np.inf)
@@ -63,6 +70,15 @@ def expected_difference(error: float, other: float) -> float:
     3.989
     """
     return float(np.sqrt(2 / np.pi) * np.hypot(error, other))
+
+
+def expected_log2(value: float, error: float, other: float, other_error: float) -> float:
+    """Mean abs log2 of the ratio of two exact measurements: :func:`expected_difference` of their relative errors, in octaves.
+
+    >>> round(expected_log2(100.0, 30.0, 110.0, 44.0), 3)
+    0.576
+    """
+    return expected_difference(error / value, other_error / other) / float(np.log(2))
 
 
 def expected_distance(distance: Distance, samples: Sequence[np.ndarray], amounts: Sequence[float], amount: float) -> float:

@@ -199,6 +199,10 @@ class Ensemble:
         inside, mass = (self.bead_rg2, self.mass) if beads is None else (self.bead_rg2[:, :, beads], self.mass[beads])
         return self.rg2(beads) + (inside * mass).sum(axis=2) / mass.sum()
 
+    def centre(self) -> np.ndarray:
+        """Centre of mass (R, F, 1, 3) of all beads, as one particle."""
+        return np.einsum("b,rfbx->rfx", self.mass / self.mass.sum(dtype=np.float64), self.position)[:, :, None]
+
     def contacts(self, cutoff: float) -> np.ndarray:
         """Contact map (B, B)."""
         return molecules.contact_map(self.frames, cutoff)
@@ -254,6 +258,24 @@ def composition(name: str) -> str:
 def starts(systems: Sequence[N]) -> list[N]:
     """The first run of each composition, from which a simulation starts; the others are for MD's own error."""
     return list({composition(s.name): s for s in reversed(systems)}.values())[::-1]
+
+
+def pooled(seeds: Sequence[Ensemble]) -> Ensemble:
+    """Independent runs of one system as replicas of one, named as the :func:`composition`; all are cut to the shortest.
+
+    Raises:
+        ValueError: no runs, or of different frame intervals.
+    """
+    if len({e.interval for e in seeds}) != 1:
+        raise ValueError(f"runs to be pooled need one frame interval, not {[e.interval for e in seeds]}")
+    frames = min(e.position.shape[1] for e in seeds)
+    inside = [e.bead_rg2[:, :frames] for e in seeds if e.bead_rg2 is not None]
+    return replace(
+        seeds[0],
+        name=composition(seeds[0].name),
+        position=np.concatenate([e.position[:, :frames] for e in seeds]),
+        bead_rg2=np.concatenate(inside) if len(inside) == len(seeds) else None,
+    )
 
 
 class Case(NamedTuple):

@@ -14,7 +14,7 @@ from typing import Literal
 import numpy as np
 
 from . import liquids, molecules, scores, statistics, transport
-from .distances import ABSOLUTE, CURVE, MAP, RELATIVE, Distance
+from .distances import ABSOLUTE, CURVE, MAP, RELATIVE, STANDARDISED, Distance
 from .ensemble import Ensemble
 from .statistics import Estimate
 
@@ -96,6 +96,16 @@ def has_angles(e: Ensemble) -> bool:
     return len(molecules.angles(e.bond)) > 0
 
 
+def has_own_bonds(e: Ensemble, name: str) -> bool:
+    """Whether there are CG bonds within molecules of the component."""
+    return bool(np.isin(e.bond, e.beads(name)).any())
+
+
+def is_alone(e: Ensemble) -> bool:
+    """Whether it is one molecule without a box."""
+    return e.box is None and len(np.unique(e.molecule)) == 1
+
+
 def moves(e: Ensemble, name: str) -> bool:
     """Whether beads of the component move against the rest of the system."""
     return len(e.mass) > 1 and len(e.beads(name)) > 0
@@ -165,9 +175,9 @@ def _mean_bond(common: Common) -> float:
     return float(np.mean([e.bonds().mean() for e in common.md]))
 
 
-def bond_lengths(e: Ensemble, common: Common) -> np.ndarray:
-    """All CG bond lengths."""
-    return e.bonds().ravel()
+def bond_lengths(e: Ensemble, common: Common, name: str | None = None) -> np.ndarray:
+    """All CG bond lengths, or those of a component."""
+    return (e.bonds() if name is None else e.bonds()[:, np.isin(e.bond, e.beads(name)).any(axis=1)]).ravel()
 
 
 def bond_angles(e: Ensemble, common: Common) -> np.ndarray:
@@ -221,6 +231,11 @@ def diffusion(e: Ensemble, common: Common, name: str) -> Estimate:
     fit = _fit(e, common, name)
     scale = 1 if e.units[0] == "angstrom" else 1 / transport.CM2_PER_S
     return Estimate(scale * fit.value, scale * fit.error)
+
+
+def centre_diffusion(e: Ensemble, common: Common) -> Estimate:
+    """Diffusion coefficient of the centre of mass of a lone molecule."""
+    return scores.centre_diffusion(e, common.md, common.interval)
 
 
 @functools.lru_cache(maxsize=64)
@@ -282,11 +297,18 @@ MEASURES = (
     Measure("relaxation", "relaxation time of Rg²", "{time}", "within 27 %", "component", has_shape, relaxation),
     Measure("contacts", "1 - correlation of contact maps", "", "<= 0.03", "component", has_map, contacts, MAP),
     Measure("bond.emd", "EMD of CG bond lengths / mean", "", "<= 0.03", "system", has_bonds, bond_lengths, RELATIVE),
+    Measure(
+        *("bond.emd_over_std", "EMD of CG bond lengths / standard deviation", "", "<= 0.1", "component"),
+        *(has_own_bonds, bond_lengths, STANDARDISED),
+    ),
     Measure("angle.emd", "EMD of angles between CG bonds", "degrees", "<= 3", "system", has_angles, bond_angles, ABSOLUTE),
     Measure("rdf", "mean difference of g(r)", "", "twice as two MD samples", "pair", has_neighbours, rdf, CURVE),
     Measure("peak", "first peak of g(r)", "{length}", "within 0.15", "pair", has_neighbours, first_peak),
     Measure("coordination", "neighbours in the first shell", "", "", "pair", has_neighbours, coordination),
     Measure("D", "self-diffusion coefficient", "{diffusion}", "within 26 %", "component", diffuses, diffusion),
+    Measure(
+        "D.centre", "diffusion of the centre of mass of a lone molecule", "{diffusion}", "within 10 %", "system", is_alone, centre_diffusion
+    ),
     Measure("step", "root mean square displacement in one step", "{length}", "", "component", moves, displacement),
     Measure("conductivity.nernst_einstein", "Nernst-Einstein conductivity", "S/cm", "", "system", conducts, nernst_einstein),
     Measure("conductivity.collective", "collective conductivity", "S/cm", "", "system", conducts, collective),

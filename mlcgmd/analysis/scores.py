@@ -12,26 +12,37 @@ import pandas as pd
 import xarray as xr
 
 from . import liquids, molecules, statistics, transport
+from .distances import RELATIVE, STANDARDISED, expected_distance, expected_log2
 from .ensemble import Case, Ensemble, Species, composition
 
 CONTACT = 1.5
 """Two beads are in contact below this multiple of the mean CG bond length."""
 SCORES = (
-    *("rg2_md", "rg2_md_error", "rg2", "rg2_error", "rg2_emd", "rg2_emd_md", "rg2_particle_md", "rg2_particle", "bond_emd"),
-    *("contact_correlation", "relaxation_md", "relaxation_md_error", "relaxation_model", "relaxation_model_error"),
+    *("rg2_md", "rg2_md_error", "rg2", "rg2_error", "rg2_emd", "rg2_emd_md", "rg2_emd_perfect", "rg2_particle_md", "rg2_particle"),
+    *("tail_md", "tail_model", "bond_emd", "bond_emd_over_std", "contact_correlation"),
+    *("relaxation_md", "relaxation_md_error", "relaxation_model", "relaxation_model_error", "relaxation_perfect"),
+    *("mass", "diffusion_md", "diffusion_md_error", "diffusion_model", "diffusion_model_error"),
 )
 """What :func:`conformation` measures."""
 SOURCES = ("md", "md a", "md b", "model")
 """All MD runs of a composition, its two MD samples, the simulation."""
+TAIL = 2.0
+"""Standard deviations of MD above MD's mean from which on a conformation counts as open."""
+PARTS = 4
+"""Parts of an MD run whose distances from each other tell how far two exact samples are apart."""
 PEAK_SHIFT = 0.15
 """Length unit: a pair whose peak two MD samples place further apart has too few particles to be judged by it."""
 
 
 def conformation(md: Ensemble, model: Ensemble) -> dict[str, float]:
-    """Scores of one molecule: means and distribution of Rg^2 at both levels, CG bonds, contacts, relaxation; MD's own errors beside them.
+    """Scores of one molecule: mean and distribution of Rg^2, CG bonds, contacts, relaxation, diffusion; MD's own errors beside them.
 
-    EMDs are relative to MD's mean. Relaxation times are NaN where a series is too short for one, the
-    correlation of contacts where a map of few beads does not vary.
+    ``md`` is one run, or several as replicas (:func:`.ensemble.pooled`). EMDs are relative to MD's mean, that of bonds to their
+    standard deviation too. ``..._perfect``: what a perfect model would read, sampled as this one and against this MD, for the EMD and
+    for the abs log2 of the ratio of relaxation times. ``tail_...``: share of frames in which Rg^2 is :data:`TAIL` of MD's standard
+    deviations above MD's mean. ``diffusion_...``: D of the centre of mass (length^2 over time); ``mass``: that of the molecule.
+    Relaxation times and D are NaN where a series is too short for one, the correlation of contacts where a map of few beads does not
+    vary.
     """
     a, b = md.rg2(), model.rg2()
     fine_a, fine_b = md.rg2_particle(), model.rg2_particle()
@@ -39,19 +50,26 @@ def conformation(md: Ensemble, model: Ensemble) -> dict[str, float]:
     cutoff = CONTACT * float(bond_a.mean())
     scores = {
         "rg2_md": a.mean(),
-        "rg2_md_error": standard_error(a[0]),
+        "rg2_md_error": standard_error(a),
         "rg2": b.mean(),
         "rg2_error": standard_error(b),
-        "rg2_emd": statistics.emd(a.ravel(), b.ravel()) / a.mean(),
-        "rg2_emd_md": statistics.emd_halves(a[0]) / a.mean(),
+        "rg2_emd": RELATIVE.between(a.ravel(), b.ravel()),
+        "rg2_emd_md": (statistics.emd_halves(a[0]) if len(a) == 1 else statistics.emd(*np.array_split(a, 2))) / a.mean(),
+        "rg2_emd_perfect": perfect_emd(a, md.interval, b, model.interval),
         "rg2_particle_md": fine_a.mean(),
         "rg2_particle": fine_b.mean(),
-        "bond_emd": statistics.emd(bond_a.ravel(), bond_b.ravel()) / bond_a.mean(),
+        "bond_emd": RELATIVE.between(bond_a.ravel(), bond_b.ravel()),
+        "bond_emd_over_std": STANDARDISED.between(bond_a.ravel(), bond_b.ravel()),
         "contact_correlation": _contacts(md, model, cutoff),
+        "mass": md.mass.sum(),
     }
-    for key, values, interval in (("md", a[0], md.interval), ("model", b, model.interval)):
-        value, error = relaxation(values, interval)
-        scores |= {f"relaxation_{key}": value, f"relaxation_{key}_error": error}
+    times = [relaxation(a, md.interval), relaxation(b, model.interval)]
+    scores["relaxation_perfect"] = expected_log2(*times[0], *times[1])
+    for key, values, run, time in zip(("md", "model"), (a, b), (md, model), times, strict=True):
+        fit = centre_diffusion(run, [md], model.interval)
+        scores[f"tail_{key}"] = np.mean(values > a.mean() + TAIL * a.std())
+        scores |= {f"relaxation_{key}": time.value, f"relaxation_{key}_error": time.error}
+        scores |= {f"diffusion_{key}": fit.value, f"diffusion_{key}_error": fit.error}
     return {name: float(value) for name, value in scores.items()}
 
 
@@ -60,6 +78,39 @@ def _contacts(md: Ensemble, model: Ensemble, cutoff: float) -> float:
         return molecules.contact_correlation(md.contacts(cutoff), model.contacts(cutoff), md.bond)
     except molecules.ConstantMapError:
         return np.nan
+
+
+def perfect_emd(md: np.ndarray, interval: float, model: np.ndarray, model_interval: float) -> float:
+    """EMD of Rg^2 over MD's mean that a perfect model would have: of series (R, F) of MD and model, by their lengths in time."""
+    parts = [part.ravel() for part in np.array_split(md, PARTS, axis=1)]
+    if not all(map(len, parts)):
+        return np.nan
+    return expected_distance(RELATIVE, parts, [interval * len(part) for part in parts], model_interval * model.size)
+
+
+def centre_diffusion(ensemble: Ensemble, md: Sequence[Ensemble], shortest: float = 0.0) -> statistics.Estimate:
+    """D of the centre of mass of a lone molecule, over the lags that :func:`.transport.centre_window` finds for MD, in length^2 over time.
+
+    In cm^2/s where lengths are in angstrom. NaN where a run is too short, or MD has its centre held.
+
+    Args:
+        ensemble: MD or simulation of it.
+        md: its seeds.
+        shortest: lag of the fit, such as the frame interval of the simulation.
+    """
+    interval = md[0].interval
+    frames = min(run.position.shape[1] for run in md)
+    centres = [run.centre()[:, :frames] for run in md]
+    try:
+        msd = np.concatenate([transport.mean_squared_displacement(centre) for centre in centres]).mean(axis=0)
+        if not (msd[1:] > 0).all():
+            return statistics.Estimate(np.nan, np.nan)
+        low, high = transport.centre_window(msd, max(1.0, shortest / interval))
+        fit = transport.diffusion(ensemble.centre(), ensemble.interval, (low * interval, high * interval))
+    except statistics.TooShortError:
+        return statistics.Estimate(np.nan, np.nan)
+    scale = 1 if ensemble.units[0] == "angstrom" else 1 / transport.CM2_PER_S
+    return statistics.Estimate(scale * fit.value, scale * fit.error)
 
 
 def standard_error(values: np.ndarray) -> float:

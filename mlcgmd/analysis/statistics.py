@@ -11,6 +11,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike
 from scipy import fft
+from scipy.signal import lfilter
+from scipy.special import ndtr
 from scipy.stats import linregress, wasserstein_distance
 
 WINDOW = 5
@@ -145,6 +147,24 @@ def standard_error(x: ArrayLike) -> float:
     tau = max(_integrated(series)[0], 0.0)
     variance = series.var() * (1 + 2 * tau / series.size)
     return float(np.sqrt(2 * tau * variance / series.size))
+
+
+def surrogate(x: ArrayLike, time: float, shape: tuple[int, int], rng: np.random.Generator) -> np.ndarray:
+    """A random series (R, F) with the distribution of the values ``x`` and one relaxation time: what else it says is chance.
+
+    A Gaussian autoregressive process of order 1, of which each value is replaced by the quantile of ``x`` that it is of the normal
+    distribution; the more skewed ``x``, the faster that makes it, by some percent.
+
+    Args:
+        x: values of any shape.
+        time: relaxation time of the Gaussian process, in frames.
+        shape: of the series.
+        rng: what draws it.
+    """
+    decay = np.exp(-1 / time)
+    noise = rng.normal(size=shape)
+    noise[:, 1:] *= np.sqrt(1 - decay**2)
+    return np.quantile(_values(x, "the series"), ndtr(lfilter([1.0], [1.0, -decay], noise, axis=1)))
 
 
 def bootstrap(

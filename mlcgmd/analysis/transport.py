@@ -22,6 +22,8 @@ TOLERANCE = 0.15
 """Motion counts as diffusive where the local exponent is within this of 1."""
 MAX_LAG = 0.2
 """Longest lag of a fit, as a fraction of the run: beyond, too few independent displacements are left."""
+SPAN = 4
+"""Longest over shortest lag of a fit to a lone centre of mass: it diffuses from the start, and long lags are few."""
 PER_OCTAVE = 8
 """Points of the local exponent per doubling of the lag."""
 MAX_BLOCKS = 8
@@ -163,6 +165,48 @@ def fit_window(msd: np.ndarray) -> Window:
         first, last = len(lags) - PER_OCTAVE - 1, len(lags)
     mean = float(exponent[first:last].mean())
     return Window(float(lags[first]), float(lags[last - 1]), mean, abs(mean - 1) <= TOLERANCE)
+
+
+def centre_window(msd: np.ndarray, shortest: float) -> tuple[float, float]:
+    """Where to fit the MSD (F,) of the centre of mass of a lone molecule in an implicit solvent: lags in frames.
+
+    Nothing holds the centre back but friction, so that it diffuses once the velocity is forgotten, and the shortest lags tell most:
+    from ``shortest`` (in frames), or from where the local exponent is within :data:`TOLERANCE` of 1 if that is later, to :data:`SPAN`
+    times that.
+
+    Raises:
+        TooShortError: fewer frames than that, or an MSD that is nowhere diffusive.
+        ValueError: an MSD that is not positive.
+    """
+    longest = max(2, int(MAX_LAG * len(msd)))
+    if len(msd) < 4 or longest < shortest:
+        raise TooShortError(f"{len(msd)} frames hold too few lags of {shortest:g}; give a longer run")
+    lags, exponent = local_exponent(msd, longest)
+    free = lags[(lags >= shortest - 1e-9) & (np.abs(exponent - 1) <= TOLERANCE)]
+    if not len(free) or SPAN * free[0] >= len(msd):
+        raise TooShortError(f"in {len(msd)} frames the MSD is diffusive over no lags from {shortest:g} on; give a longer run")
+    return float(free[0]), SPAN * float(free[0])
+
+
+def free_diffusion(mass: float, friction: float, temperature: float = 1.0) -> float:
+    r"""Exact D of the centre of mass of a molecule under Langevin dynamics with no hydrodynamics, :math:`kT / (M\gamma)`.
+
+    Forces between particles add up to zero, so that the centre feels friction and noise only, whatever the molecule looks like.
+
+    Args:
+        mass: M of the whole molecule.
+        friction: :math:`\gamma`, one over time, the same for all particles.
+        temperature: kT, mass times length squared over time squared; 1 in reduced units.
+
+    >>> free_diffusion(100.0, 0.5)
+    0.02
+
+    Raises:
+        ValueError: one of them is not positive.
+    """
+    if not (mass > 0 and friction > 0 and temperature > 0):
+        raise ValueError(f"mass ({mass}), friction ({friction}) and temperature ({temperature}) must be positive")
+    return temperature / (mass * friction)
 
 
 def _slope(msd: np.ndarray, low: int, high: int) -> np.ndarray:

@@ -7,29 +7,61 @@ import pandas as pd
 
 from ..analysis import scores, statistics
 from ..analysis.ensemble import Ensemble, Species, cases
+from ..analysis.transport import free_diffusion
+from ..md.chain import ChainSpec
 
 PAIRS = {"Li-chain": ("Li", "polymer"), "Li-TFSI": ("Li", "TFSI"), "Li-Li": ("Li", "Li")}
 """Pairs of components whose radial distribution is compared, by beads."""
 SPECIES = {"Li": Species("Li", centres=False), "TFSI": Species("TFSI", centres=True), "chain": Species("polymer", centres=False)}
 """What diffuses, at every resolution: Li, the mass centres of TFSI, the beads of chains."""
-CHAIN = ("rg2.bias", "rg2.r2", "rg2.emd_over_md", "bond.emd", "relaxation.abs_log2", "contact.correlation")
+CHAIN = (
+    *("rg2.bias", "rg2.bias_compact", "rg2.bias_extended", "rg2.rms", "rg2.r2", "rg2.emd_over_md", "rg2.emd_over_perfect"),
+    *("tail.p2_over_md", "bond.emd", "bond.emd_over_std", "relaxation.log2", "relaxation.abs_log2", "relaxation.abs_over_perfect"),
+    *("contact.correlation", "D_over_exact"),
+)
 """What :func:`of_chains` sums up."""
 
 
+def over_exact(table: pd.DataFrame, source: str) -> pd.DataFrame:
+    """D of the centre of mass of each chain over kT / (M gamma), which it is exactly: columns ``system``, ``value``, ``error``.
+
+    Args:
+        table: of :func:`.scores.conformations`.
+        source: "md" or "model".
+    """
+    exact = np.array([free_diffusion(mass, ChainSpec.friction) if mass > 0 else np.nan for mass in table.mass])
+    return table[["system"]].assign(value=table[f"diffusion_{source}"] / exact, error=table[f"diffusion_{source}_error"] / exact)
+
+
 def of_chains(table: pd.DataFrame) -> dict[str, float]:
-    """The headline numbers of a table of :func:`.scores.conformations`, over the chains that have scores; NaN with fewer than two."""
+    """The headline numbers of a table of :func:`.scores.conformations`, over the chains that have scores; NaN with fewer than two.
+
+    Compact and extended are the halves of the chains by MD's <Rg^2>; of an odd number the middle one is compact.
+    """
     table = table.dropna(subset=["rg2"])
     if len(table) < 2:
         return dict.fromkeys(CHAIN, np.nan)
+    table = table.sort_values("rg2_md")
+    compact = np.arange(len(table)) < (len(table) + 1) // 2
     relative = table.rg2 / table.rg2_md - 1
     ratio = np.log2(table.relaxation_model / table.relaxation_md)
+    open_in_md = table.tail_md[compact].mean()
     values = (
         relative.mean(),
+        relative[compact].mean(),
+        relative[~compact].mean(),
+        np.sqrt((relative**2).mean()),
         statistics.r2(table.rg2_md, table.rg2) if table.rg2_md.nunique() > 1 else np.nan,
         table.rg2_emd.mean() / table.rg2_emd_md.mean(),
+        table.rg2_emd.mean() / table.rg2_emd_perfect.mean(),
+        table.tail_model[compact].mean() / open_in_md if open_in_md else np.nan,
         table.bond_emd.mean(),
+        table.bond_emd_over_std.mean(),
+        ratio.mean(),
         ratio.abs().median(),
+        ratio.abs().mean() / table.relaxation_perfect[ratio.notna()].mean(),
         table.contact_correlation.mean(),
+        (table.diffusion_model * table.mass * ChainSpec.friction).mean(),
     )
     return dict(zip(CHAIN, map(float, values), strict=True))
 

@@ -15,7 +15,8 @@ from ..paths import RESULTS, ROOT, atomic
 BEGIN, END = "<!-- results: made by mlcgmd results -->", "<!-- end of results -->"
 README = ROOT / "README.md"
 BOOK_TABLE = ROOT / "book" / "results_table.md"
-TARGET = re.compile(r"(<=|>=|==|within) (-?\d+(?:\.\d+)?(?:e[+-]?\d+)?)")
+NUMBER = r"(-?\d+(?:\.\d+)?(?:e[+-]?\d+)?)"
+TARGET = re.compile(rf"(<=|>=|==|within) {NUMBER}|{NUMBER} to {NUMBER}")
 
 
 class Row(TypedDict):
@@ -32,7 +33,7 @@ class Row(TypedDict):
     n: int
     """Number of systems, or of whatever ``value`` is a mean over."""
     target: str
-    """``<= x``, ``>= x``, ``== x``, ``within x`` (of zero), or empty."""
+    """``<= x``, ``>= x``, ``== x``, ``within x`` (of zero), ``x to y``, or empty."""
     reported: NotRequired[str]
     """What Fu et al. (2023) report for it, if they do, with the machine."""
     notebook: NotRequired[str]
@@ -98,8 +99,11 @@ def met(row: Row) -> bool | None:
         return None
     match = TARGET.fullmatch(row["target"])
     if not match:
-        raise ValueError(f"{row['id']}: target {row['target']!r} is not '<= x', '>= x', '== x', 'within x' or empty")
-    relation, bound, value = match[1], float(match[2]), row["value"]
+        raise ValueError(f"{row['id']}: target {row['target']!r} is not '<= x', '>= x', '== x', 'within x', 'x to y' or empty")
+    value = row["value"]
+    if match[3]:
+        return float(match[3]) <= value <= float(match[4])
+    relation, bound = match[1], float(match[2])
     return {"<=": value <= bound, ">=": value >= bound, "==": value == bound, "within": abs(value) <= bound}[relation]
 
 

@@ -10,7 +10,7 @@ from .conformations import (
     stability,
     tica_plane,
 )
-from .experiments import courses, short_md_curve, speed, sweep, training_curves
+from .experiments import break_even, courses, short_md_curve, speed, sweep, training_curves
 from .mixtures import diffusion_parity, displacements, rdfs, short_against_long, survival
 from .style import COMPONENT_COLOURS, FOURTH, LONG_TIME, MD, MODEL, OTHER, WIDTH, component_colours, style
 
@@ -25,6 +25,7 @@ __all__ = [
     "autocorrelations",
     "beads",
     "bond_distributions",
+    "break_even",
     "component_colours",
     "contact_maps",
     "courses",

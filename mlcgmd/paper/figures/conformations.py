@@ -56,7 +56,7 @@ def rg2_distributions(md: Sequence[Ensemble], model: Sequence[Ensemble], table: 
     rows = -(-len(md) // columns)
     figure, axes = plt.subplots(rows, columns, figsize=(WIDTH, 1.35 * rows), squeeze=False)
     for axis, a, b, (_, row) in zip(axes.flat, md, model, table.iterrows(), strict=False):
-        values = a.rg2()[0]
+        values = a.rg2().ravel()
         bins = np.linspace(0, np.quantile(np.r_[values, b.rg2().ravel()], 0.998), 40)
         half = len(values) // 2
         for part in (values[:half], values[half:]):

@@ -50,6 +50,23 @@ def short_md_curve(curve: pd.DataFrame, model: Mapping[str, float], equal_cost: 
     return figure
 
 
+@captioned
+def break_even(table: pd.DataFrame, cost: str) -> Figure:
+    """From how many new systems on a learned simulator is cheaper than MD, training and its MD included, against copies in a batch.
+
+    ``table``: copies, number of systems, a column ``needed`` that says what MD of each is needed for; ``cost``: what its speed is.
+    """
+    figure, axis = plt.subplots(figsize=(0.55 * WIDTH, 2.6))
+    for (label, group), colour in zip(table.groupby("needed", sort=False), (MODEL, MD, OTHER), strict=False):
+        axis.plot(group.copies, group.systems, "o-", ms=3, lw=1.2, color=colour, label=label)
+    axis.set(xlabel="copies in a batch", ylabel="new systems", title=cost)
+    _logarithmic(axis.xaxis, np.array(sorted(table.copies.unique())))
+    _logarithmic(axis.yaxis)
+    axis.legend(frameon=False, fontsize=7)
+    sns.despine(figure)
+    return figure
+
+
 def _panels(n: int) -> tuple[Figure, list[Axes]]:
     """Up to three panels in a row, more in two rows."""
     rows = 1 if n < 4 else 2
