@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
+from ..errors import MlcgmdError
 from . import scores
 from .distances import expected_difference, expected_distance
 from .ensemble import Case, Ensemble, HasCoarse, cases, composition
@@ -58,7 +59,7 @@ def compare(
         The table.
 
     Raises:
-        ValueError: a simulation without MD or of other beads, or no frames left.
+        MlcgmdError: a simulation without MD or of other beads, or no frames left.
     """
     seeds, runs = ensembles(md, run, discard)
     found = cases(seeds, runs)
@@ -90,7 +91,7 @@ def ensembles(
     seeds, runs = [Ensemble.of(source) for source in _several(md)], [_settled(source, discard) for source in _several(run)]
     names = [e.name for e in seeds]
     if twice := sorted({name for name in names if names.count(name) > 1}):
-        raise ValueError(f"two MD runs are called {twice[0]!r}; give each a name of its own, as in load(..., system=...)")
+        raise MlcgmdError(f"two MD runs are called {twice[0]!r}; give each a name of its own, as in load(..., system=...)")
     return seeds, runs
 
 
@@ -105,17 +106,17 @@ def _settled(source: Source, discard: float | None) -> Ensemble:
 
 def _check_alike(md: Ensemble, other: Ensemble) -> None:
     if len(md.mass) != len(other.mass) or not np.allclose(md.mass, other.mass, rtol=1e-4):
-        raise ValueError(
+        raise MlcgmdError(
             f"{md.name} has {len(md.mass)} beads, {other.name} has {len(other.mass)}, or of other masses: compare the same beads,"
             " with MD coarse-grained at the level of the model"
         )
     if md.units != other.units:
-        raise ValueError(f"{md.name} is in {', '.join(md.units)}, {other.name} in {', '.join(other.units)}; compare in one set of units")
+        raise MlcgmdError(f"{md.name} is in {', '.join(md.units)}, {other.name} in {', '.join(other.units)}; compare in one set of units")
     kinds = [[e.component_name[k] for k in e.component] for e in (md, other)]
     if kinds[0] != kinds[1] or (md.box is None) != (other.box is None):
-        raise ValueError(f"{md.name} and {other.name} differ in their components or in having a box; compare the same system")
+        raise MlcgmdError(f"{md.name} and {other.name} differ in their components or in having a box; compare the same system")
     if md.box is not None and other.box is not None and not np.allclose(md.box, other.box, rtol=BOX):
-        raise ValueError(f"{md.name} has a box of {md.box.tolist()}, {other.name} one of {other.box.tolist()}; compare the same system")
+        raise MlcgmdError(f"{md.name} has a box of {md.box.tolist()}, {other.name} one of {other.box.tolist()}; compare the same system")
 
 
 def _common(case: Case, model: Ensemble, temperature: float | None) -> Common:

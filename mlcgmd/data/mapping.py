@@ -13,10 +13,11 @@ import xarray as xr
 from scipy.sparse import csr_array
 from scipy.sparse.csgraph import breadth_first_order, connected_components
 
+from ..errors import MlcgmdError
 from . import trajectory
 
 
-class MappingError(ValueError):
+class MappingError(MlcgmdError):
     """A system that cannot be coarse-grained as asked."""
 
 

@@ -15,6 +15,7 @@ import pooch
 import requests
 import xarray as xr
 
+from ..errors import MlcgmdError
 from ..paths import atomic
 from . import trajectory
 from .assembly import STANDARD, assemble, check_continuous, types, unwrap_molecules
@@ -73,11 +74,11 @@ def fetch(
 
     Raises:
         OSError: the download failed or was cut off, or the disk is full.
-        KeyError: a file is not in the record.
-        ValueError: wrong checksum, or an archive that is corrupted or lacks a file of the layout.
+        MlcgmdError: a file is not in the record.
+        MlcgmdError: wrong checksum, or an archive that is corrupted or lacks a file of the layout.
     """
     if base_url is not None and checksums is None:
-        raise ValueError(f"a mirror ({base_url}) needs checksums=, a dictionary of file name -> 'md5:...' or 'sha256:...'")
+        raise MlcgmdError(f"a mirror ({base_url}) needs checksums=, a dictionary of file name -> 'md5:...' or 'sha256:...'")
     source = pooch.create(path=folder, base_url=base_url or f"doi:{doi}/", registry=checksums)
     try:
         if checksums is None:
@@ -88,10 +89,10 @@ def fetch(
     folders: list[Path] = []
     for name in names:
         if name not in source.registry:
-            raise KeyError(f"there is no {name!r} at {source.base_url}; the files are {sorted(source.registry)}")
+            raise MlcgmdError(f"there is no {name!r} at {source.base_url}; the files are {sorted(source.registry)}")
         suffix = next((s for s in ARCHIVES if name.endswith(s)), None)
         if suffix is None:
-            raise ValueError(f"{name} is not an archive ({', '.join(ARCHIVES)})")
+            raise MlcgmdError(f"{name} is not an archive ({', '.join(ARCHIVES)})")
         target = folder / name.removesuffix(suffix)
         if not target.exists():
             archive = _download(source, name)
@@ -269,7 +270,7 @@ def _download(source: pooch.Pooch, name: str) -> Path:
     except requests.RequestException as error:
         raise OSError(f"the download of {name} from {source.base_url} failed ({error}); nothing was kept, run it again") from error
     except ValueError as error:
-        raise ValueError(f"{name} from {source.base_url} has a wrong checksum ({error}); nothing was kept, run it again") from error
+        raise MlcgmdError(f"{name} from {source.base_url} has a wrong checksum ({error}); nothing was kept, run it again") from error
 
 
 def _unpack(archive: Path, folder: Path) -> None:
@@ -279,7 +280,7 @@ def _unpack(archive: Path, folder: Path) -> None:
         else:
             shutil.unpack_archive(archive, folder, filter="data")
     except (shutil.ReadError, EOFError) as error:
-        raise ValueError(f"{archive} is corrupted ({error}); delete it and run it again") from error
+        raise MlcgmdError(f"{archive} is corrupted ({error}); delete it and run it again") from error
     _polymer_folders(folder)
 
 
@@ -287,11 +288,11 @@ def _polymer_folders(folder: Path) -> list[Path]:
     """The polymers below ``folder``; each must have all files of the layout."""
     polymers = sorted({path.parent for name in POLYMER_FILES.values() for path in folder.rglob(name)})
     if not polymers:
-        raise ValueError(f"there is no polymer in {folder.name}: no folder with {sorted(POLYMER_FILES.values())}")
+        raise MlcgmdError(f"there is no polymer in {folder.name}: no folder with {sorted(POLYMER_FILES.values())}")
     for polymer in polymers:
         missing = sorted(name for name in POLYMER_FILES.values() if not (polymer / name).exists())
         if missing:
-            raise ValueError(f"{polymer.relative_to(folder)} lacks {missing}: the archive is not the published layout")
+            raise MlcgmdError(f"{polymer.relative_to(folder)} lacks {missing}: the archive is not the published layout")
     return polymers
 
 

@@ -27,6 +27,7 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
+from ..errors import MlcgmdError
 from ..paths import atomic
 from .periodic import molecules_from_bonds, through_box, whole
 
@@ -44,7 +45,7 @@ NETWORK = (
 """What is said of bonds that close a ring through the periodic box."""
 
 
-class TrajectoryError(ValueError):
+class TrajectoryError(MlcgmdError):
     """A trajectory that cannot be what it says; the message tells what, where and what to do."""
 
 

@@ -12,6 +12,8 @@ from dataclasses import dataclass
 import numpy as np
 import openmm
 
+from ..errors import MlcgmdError
+
 TYPE_NAME = ["B1", "B2", "S1", "S2"]
 EPSILON = {"B1": 0.10, "B2": 0.40, "S1": 0.25, "S2": 0.60}
 """Well depth of each particle type, in kT."""
@@ -51,7 +53,7 @@ class ChainSpec:
     def __post_init__(self) -> None:
         unknown = sorted(set(self.sequence) - set(UNITS))
         if unknown or not self.sequence:
-            raise ValueError(f"{self.name}: unknown constitutional unit(s) {unknown} in the sequence; use {sorted(UNITS)}")
+            raise MlcgmdError(f"{self.name}: unknown constitutional unit(s) {unknown} in the sequence; use {sorted(UNITS)}")
 
     def topology(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """particle_type (N,), mass (N,), bond (n_bonds, 2)."""

@@ -18,6 +18,7 @@ from openmm import app
 from scipy.spatial.transform import Rotation
 
 from ..data import trajectory
+from ..errors import MlcgmdError
 from ..paths import SHIPPED
 
 ANGSTROM = 0.1
@@ -75,13 +76,13 @@ class ElectrolyteSpec:
     def __post_init__(self) -> None:
         unknown = sorted(set(self.spacers) - set(SPACERS))
         if unknown or not self.spacers:
-            raise ValueError(f"{self.name}: spacers {unknown} are not in the force field; give one or more of {SPACERS}")
+            raise MlcgmdError(f"{self.name}: spacers {unknown} are not in the force field; give one or more of {SPACERS}")
         if self.chains < 1 or self.oxygen_per_lithium <= 0:
-            raise ValueError(
+            raise MlcgmdError(
                 f"{self.name}: {self.chains} chains with O:Li {self.oxygen_per_lithium} are no electrolyte; both must be positive"
             )
         if self.salt < 1:
-            raise ValueError(f"{self.name}: O:Li {self.oxygen_per_lithium:g} leaves no ion in {self.chains} chains; add chains or salt")
+            raise MlcgmdError(f"{self.name}: O:Li {self.oxygen_per_lithium:g} leaves no ion in {self.chains} chains; add chains or salt")
 
     @property
     def salt(self) -> int:
@@ -163,7 +164,7 @@ class ElectrolyteSpec:
                 if not len(placed) or (gap**2).sum(axis=2).min() > CLEARANCE**2:
                     break
             else:
-                raise RuntimeError(f"{self.name}: the molecules did not fit into a box of {edge:.1f} A; raise PACKED_VOLUME")
+                raise MlcgmdError(f"{self.name}: the molecules did not fit into a box of {edge:.1f} A; raise PACKED_VOLUME")
             placed = np.concatenate([placed, molecule])
         return placed * ANGSTROM
 
@@ -182,7 +183,9 @@ class ContinuedSpec(ElectrolyteSpec):
         """The frame, without a dimension ``frame``."""
         run = trajectory.load(SHIPPED / self.origin)
         if not np.array_equal(run.particle_type, self.topology()[0]):
-            raise ValueError(f"{self.name}: {self.origin} holds other molecules than {self.chains} chains of {self.spacers} and their salt")
+            raise MlcgmdError(
+                f"{self.name}: {self.origin} holds other molecules than {self.chains} chains of {self.spacers} and their salt"
+            )
         return run.isel(frame=-1)
 
     def packed_edge(self) -> float:

@@ -21,6 +21,7 @@ from tqdm import tqdm
 
 from .. import __version__, parallel
 from ..data import trajectory
+from ..errors import DivergedError, MlcgmdError
 from ..parallel import processor_time
 from ..paths import atomic
 from . import lammps
@@ -129,16 +130,16 @@ def _explained(spec: Spec, where: str) -> Iterator[None]:
         yield
     except (FloatingPointError, openmm.OpenMMException) as error:
         if "cutoff" in str(error):
-            raise ValueError(
+            raise MlcgmdError(
                 f"{spec.name}: the box is smaller than twice the cutoff {where}; add molecules or shorten the cutoff"
             ) from error
-        raise FloatingPointError(f"{spec.name}: MD blew up {where}; use a shorter time_step than {spec.time_step:g}") from error
+        raise DivergedError(f"{spec.name}: MD blew up {where}; use a shorter time_step than {spec.time_step:g}") from error
 
 
 def _steps(spec: Spec, duration: float) -> int:
     steps = round(duration / spec.time_step)
     if abs(steps * spec.time_step - duration) > 1e-6 * max(duration, spec.time_step):
-        raise ValueError(f"{spec.name}: {duration:g} is not a whole number of MD steps of {spec.time_step:g}")
+        raise MlcgmdError(f"{spec.name}: {duration:g} is not a whole number of MD steps of {spec.time_step:g}")
     return steps
 
 
@@ -206,20 +207,20 @@ def run_md(spec: Spec, path: Path | str, progress: bool = False) -> Path:
     existing ``path`` made from the same spec is kept; from another spec, it raises.
 
     Raises:
-        ValueError: a duration that is not a whole number of steps or frames, a box smaller than twice the cutoff,
+        MlcgmdError: a duration that is not a whole number of steps or frames, a box smaller than twice the cutoff,
             or ``path`` belongs to another spec.
-        FloatingPointError: the integration became unstable.
+        DivergedError: the integration became unstable.
     """
     path = Path(path)
     engine = lammps.version() if isinstance(spec, LammpsChainSpec) else f"OpenMM {openmm.version.full_version}"
     provenance = {"engine": engine, "spec": dataclasses.asdict(spec), "mlcgmd": __version__}  # type: ignore[call-overload]
     if path.exists():
         if json.loads(trajectory.load(path).attrs["provenance"])["spec"] != json.loads(json.dumps(provenance["spec"])):
-            raise ValueError(f"{path} was made from another spec; move it away to make it anew")
+            raise MlcgmdError(f"{path} was made from another spec; move it away to make it anew")
         return path
     n_frames = round(spec.length / spec.frame_interval)
     if n_frames < 1 or abs(n_frames * spec.frame_interval - spec.length) > 1e-6 * spec.length:
-        raise ValueError(f"{spec.name}: the length {spec.length:g} is not a multiple of the frame interval {spec.frame_interval:g}")
+        raise MlcgmdError(f"{spec.name}: the length {spec.length:g} is not a multiple of the frame interval {spec.frame_interval:g}")
     work = path.with_name(path.name + ".partial")
     work.mkdir(parents=True, exist_ok=True)
     label = work / "spec.json"

@@ -9,6 +9,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
 from torch import nn
 
+from ..errors import MlcgmdError
 from ..paths import atomic
 from .domain import Domain, Frames
 from .refiner import Refiner
@@ -18,7 +19,7 @@ VERSION = 2
 """Of the format."""
 
 
-class CheckpointError(ValueError):
+class CheckpointError(MlcgmdError):
     """A checkpoint that cannot be loaded."""
 
 

@@ -10,6 +10,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from ..errors import MlcgmdError
+
 Denoiser = Callable[[Float[Tensor, "n 3"], float], Float[Tensor, "n 3"]]
 """(noisy u, noise level sigma) -> E[u | noisy u]; the score is (denoised - noisy) / sigma^2."""
 
@@ -114,18 +116,18 @@ def make_sampler(name: str, evaluations: int | None = None, **options: float) ->
     ``options`` are its fields, but for ``evaluations``.
 
     Raises:
-        ValueError: there is no such sampler, or it does not take a number of evaluations or these options.
+        MlcgmdError: there is no such sampler, or it does not take a number of evaluations or these options.
     """
     kinds: dict[str, type[Sampler]] = {kind.__name__.lower(): kind for kind in (Multistep, Langevin, Gaussian)}
     if name not in kinds:
-        raise ValueError(f"there is no sampler {name!r}; use {', '.join(kinds)}")
+        raise MlcgmdError(f"there is no sampler {name!r}; use {', '.join(kinds)}")
     kind = kinds[name]
     known = [field.name for field in fields(kind) if field.name != "evaluations"]
     if unknown := sorted(set(options) - set(known)):
-        raise ValueError(f"the sampler {name} has no option {', '.join(unknown)}; it has {', '.join(known) or 'none'}")
+        raise MlcgmdError(f"the sampler {name} has no option {', '.join(unknown)}; it has {', '.join(known) or 'none'}")
     if kind is Multistep and evaluations is not None:
         return replace(Multistep(), evaluations=evaluations, **options)
     sampler = kind(**options)  # type: ignore[arg-type]
     if evaluations not in (None, sampler.evaluations):
-        raise ValueError(f"the sampler {name} makes {sampler.evaluations} evaluations per step, not {evaluations}")
+        raise MlcgmdError(f"the sampler {name} makes {sampler.evaluations} evaluations per step, not {evaluations}")
     return sampler

@@ -9,6 +9,7 @@ from torch import Tensor
 from torch_geometric.nn.aggr import SumAggregation
 
 from ..data.trajectory import TrajectoryError
+from ..errors import MlcgmdError
 from ..parallel import processor_time
 from .graph import Batch, batch
 from .model import Model
@@ -25,10 +26,10 @@ def fitted(model: Model, systems: Sequence[CoarseSystem]) -> list[CoarseSystem]:
     """
     c = model.config
     if not systems:
-        raise ValueError("there are no systems to simulate; give at least one coarse-grained trajectory")
+        raise MlcgmdError("there are no systems to simulate; give at least one coarse-grained trajectory")
     for s in systems:
         if not isinstance(s, CoarseSystem):
-            raise TypeError(f"a {type(s).__name__} is no coarse-grained system; make one with mlcgmd.coarse_grain(trajectory, level)")
+            raise MlcgmdError(f"a {type(s).__name__} is no coarse-grained system; make one with mlcgmd.coarse_grain(trajectory, level)")
         if s.units != c.units:
             raise MismatchError(f"{s.name} is in {', '.join(s.units)}, the model was trained in {', '.join(c.units)}; use one set of units")
         if s.level != c.level:

@@ -12,11 +12,12 @@ from torch import Tensor
 
 from ..data import trajectory
 from ..data.mapping import CoarseGraining, partition
+from ..errors import MlcgmdError
 from . import graph
 from .graph import Topology, topology
 
 
-class MismatchError(ValueError):
+class MismatchError(MlcgmdError):
     """A system that a model was not made for."""
 
 

@@ -20,6 +20,7 @@ import pytorch_lightning as lightning
 import torch
 from torch import Tensor
 
+from ..errors import MlcgmdError
 from .domain import Domain
 from .model import Model
 from .simulator import SimulatorConfig
@@ -167,20 +168,20 @@ def in_common_terms(systems: Sequence[CoarseSystem]) -> list[CoarseSystem]:
     """The systems with indices into the same names: all particle types and, in boxes, components, in the order of their occurrence.
 
     Raises:
-        ValueError: there are none, or they differ in level, or some are in a box and some are not.
+        MlcgmdError: there are none, or they differ in level, or some are in a box and some are not.
     """
     if not systems:
-        raise ValueError("there are no systems to train on; give at least one coarse-grained trajectory")
+        raise MlcgmdError("there are no systems to train on; give at least one coarse-grained trajectory")
     first = systems[0]
     for s in systems:
         if (s.level, s.box is None) != (first.level, first.box is None):
             here, there = ("without" if x.box is None else "in" for x in (s, first))
-            raise ValueError(
+            raise MlcgmdError(
                 f"{s.name} is at level {s.level:g} {here} a box, {first.name} at level {first.level:g} {there} one;"
                 " train on systems of one kind"
             )
         if s.units != first.units:
-            raise ValueError(f"{s.name} is in {', '.join(s.units)}, {first.name} in {', '.join(first.units)}; use one set of units")
+            raise MlcgmdError(f"{s.name} is in {', '.join(s.units)}, {first.name} in {', '.join(first.units)}; use one set of units")
     types, components = (
         list(dict.fromkeys(name for s in systems for name in getattr(s, names))) for names in ("type_name", "component_name")
     )
@@ -224,7 +225,7 @@ def train(
     ``folder`` gets ``last.ckpt`` (to resume) and ``curves.jsonl``.
 
     Raises:
-        ValueError: systems of different levels or types, or ``folder`` holds a run of another config or of other data.
+        MlcgmdError: systems of different levels or types, or ``folder`` holds a run of another config or of other data.
     """
     folder = Path(folder)
     windows = Windows(in_common_terms(systems), config.time_step, config.history)
@@ -237,7 +238,7 @@ def train(
     data = {name: [[s.name, s.digest] for s in members] for name, members in (("systems", systems), ("validation", validation))}
     text = json.dumps(dataclasses.asdict(config) | data, sort_keys=True)
     if label.exists() and label.read_text() != text:
-        raise ValueError(f"{folder} holds a run of another config or of other data; give another folder or remove it")
+        raise MlcgmdError(f"{folder} holds a run of another config or of other data; give another folder or remove it")
     if FIRST_RANK:
         label.write_text(text)
     module = Training(model, config, windows, held_out, folder)

@@ -12,6 +12,7 @@ import xarray as xr
 from filelock import FileLock
 
 from ..data import trajectory
+from ..errors import MlcgmdError
 from ..md.chain import ChainSpec, LammpsChainSpec, random_sequence, regular_sequence
 from ..md.electrolyte import ContinuedSpec, ElectrolyteSpec
 from ..md.run import Spec, run_many
@@ -194,12 +195,12 @@ def specs(name: str, split: str) -> list[Spec]:
     ['chain-smoke/test-000', 'chain-smoke/test-001']
 
     Raises:
-        KeyError: there is no such set or split.
+        MlcgmdError: there is no such set or split.
     """
     if name not in DATASETS:
-        raise KeyError(f"there is no data set {name!r}; the sets are {sorted(DATASETS)}")
+        raise MlcgmdError(f"there is no data set {name!r}; the sets are {sorted(DATASETS)}")
     if split not in SPLITS:
-        raise KeyError(f"there is no split {split!r}; the splits are {SPLITS}")
+        raise MlcgmdError(f"there is no split {split!r}; the splits are {SPLITS}")
     return DATASETS[name].specs(name, split)
 
 
@@ -221,7 +222,7 @@ def build(name: str, splits: tuple[str, ...] = SPLITS, processes: int | None = N
         The files, split by split, in the order of :func:`specs`.
 
     Raises:
-        ValueError: the start of a continued set is not the registered one.
+        MlcgmdError: the start of a continued set is not the registered one.
     """
     members = DATASETS.get(name)
     if isinstance(members, ElectrolyteSet) and members.continued:
@@ -235,11 +236,11 @@ def build_start(name: str, root: Path = DATA) -> Path:
     """Equilibrate the start of a continued set, from packing on (what is there already is kept), and enter it in the registry.
 
     Raises:
-        ValueError: the runs of this set start from packing.
+        MlcgmdError: the runs of this set start from packing.
     """
     members = DATASETS.get(name)
     if not (isinstance(members, ElectrolyteSet) and members.continued):
-        raise ValueError(f"{name} has no start: each of its runs is equilibrated by itself")
+        raise MlcgmdError(f"{name} has no start: each of its runs is equilibrated by itself")
     paths = run_many([(spec := members.start(name), path_of(spec, root))])
     register(paths, command=f"mlcgmd datasets start {name}", root=root)
     return paths[0]
@@ -296,19 +297,19 @@ def verify(path: Path, root: Path = DATA) -> Path:
     A file that is not there is returned too: who reads it can say how it is made.
 
     Raises:
-        ValueError: the file is not registered, or it is not the registered one (changed, truncated or corrupted).
+        MlcgmdError: the file is not registered, or it is not the registered one (changed, truncated or corrupted).
     """
     if not path.exists():
         return path
     home, name = _home(path, root)
     entry = _read(home).get(name)
     if entry is None:
-        raise ValueError(
+        raise MlcgmdError(
             f"{path} has no entry in {home}, so nothing says that it is what it should be; make it anew with the command that makes"
             " the files beside it, or call datasets.register if you trust it"
         )
     if sha256(path) != entry["sha256"]:
-        raise ValueError(
+        raise MlcgmdError(
             f"{path} has another checksum than {home} says (corrupted or changed); restore it from git or make it anew: {entry['command']}"
         )
     return path
@@ -319,6 +320,6 @@ def load(name: str, split: str, root: Path = DATA) -> list[xr.Dataset]:
 
     Raises:
         FileNotFoundError: a file is not there (build it first).
-        ValueError: a file has no entry in the registry of its folder, or another checksum.
+        MlcgmdError: a file has no entry in the registry of its folder, or another checksum.
     """
     return [trajectory.load(verify(path_of(spec, root), root)) for spec in specs(name, split)]
