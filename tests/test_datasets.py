@@ -312,7 +312,7 @@ def test_no_name_is_left_of_a_full_disk(mirror: Mirror, tmp_path: Path, monkeypa
     def full(*_: object, **__: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(shutil, "unpack_archive", full)
+    monkeypatch.setattr(zipfile.ZipFile, "extractall", full)
     with pytest.raises(OSError, match="the disk is full"):
         mirror.fetch(tmp_path / "published", files=["a.zip"])
     assert [p.name for p in (tmp_path / "published").iterdir()] == ["a.zip"]  # whole, for the next try
