@@ -9,12 +9,20 @@ import zipfile
 from collections.abc import Callable
 from pathlib import Path
 
+import h5py
+import numpy as np
 import pytest
+import xarray as xr
+from mixtures import simulated, toy
 
 from mlcgmd import parallel
-from mlcgmd.data import archives
+from mlcgmd.analysis.check import check
+from mlcgmd.analysis.compare import compare
+from mlcgmd.data import archives, simulation, trajectory
 from mlcgmd.data.published import fetch
+from mlcgmd.data.readers import load
 from mlcgmd.errors import MlcgmdError
+from mlcgmd.model.system import coarse_grain
 from mlcgmd.paper import datasets
 
 Table = dict[str, tuple[Callable, str]]
@@ -196,3 +204,252 @@ def test_a_build_over_a_changed_file_does_not_register_it(tmp_path: Path, monkey
     start = datasets.build_start("spe-smoke", root=tmp_path)
     start.write_bytes(b"another")
     refused(datasets.build_start, "another checksum", "spe-smoke", tmp_path)
+
+
+def made(**changes: object) -> Callable[[xr.Dataset], object]:
+    """``trajectory.make`` of the small trajectory's arrays with others in their place."""
+
+    def call(small: xr.Dataset) -> object:
+        given: dict = {name: small[name].values for name in ("position", "time", "particle_type", "mass", "bond")}
+        given |= {"type_name": ["a", "b", "c"], "system": "small", "units": "lj"}
+        return trajectory.make(**(given | {k: v(small) if callable(v) else v for k, v in changes.items()}))
+
+    return call
+
+
+def with_component(small: xr.Dataset, **changes: object) -> object:
+    return made(**({"component": np.zeros(8, int), "component_name": ["chain"]} | changes))(small)
+
+
+LONE = {"bond": [], "particle_type": np.zeros(8, int), "type_name": ["ion"], "box": [9.0, 9.0, 9.0]}
+"""Of eight ions; the drift of the small trajectory is some 1 per frame."""
+
+
+def wrapped(small: xr.Dataset) -> np.ndarray:
+    return np.mod(small.position.values + 0.9 * np.arange(20)[:, None, None], 9.0)
+
+
+MADE: Table = {
+    "no particles": (made(position=np.zeros((3, 0, 3))), "zero particles"),
+    "no frames": (made(position=np.zeros((0, 8, 3)), time=[]), "zero frames"),
+    "2-d positions": (made(position=lambda s: s.position.values[..., :2]), r"\(frames, particles, 3\), not \(20, 8, 2\)"),
+    "a frame of positions": (made(position=lambda s: s.position.values[0]), r"\(frames, particles, 3\), not \(8, 3\)"),
+    "positions of text": (made(position=np.full((20, 8, 3), "x")), "position holds <U1, not numbers"),
+    "positions that are objects": (made(position=np.full((20, 8, 3), None)), "position holds object, not numbers"),
+    "complex positions": (made(position=np.zeros((20, 8, 3), complex)), "position holds complex128"),
+    "truth values as positions": (made(position=np.zeros((20, 8, 3), bool)), "position holds bool"),
+    "ragged positions": (made(position=[[[0, 0, 0]], [[0, 0]]]), "rows of different lengths"),
+    "no positions": (made(position=None), "position holds object"),
+    "positions beyond float32": (made(position=np.full((20, 8, 3), 1e39)), "particle 0 in frame 0 is not finite"),
+    "NaN time": (made(time=np.r_[0.0, np.nan, 2:20]), "the time of frame 1 is not finite"),
+    "infinite time": (made(time=np.r_[0:19, np.inf]), "the time of frame 19 is not finite"),
+    "NaN time of one frame": (made(position=lambda s: s.position.values[:1], time=[np.nan]), "the time of frame 0 is not finite"),
+    "equal times": (made(time=np.zeros(20)), "time does not grow"),
+    "falling times": (made(time=np.arange(20)[::-1]), "time does not grow"),
+    "too few times": (made(time=np.arange(19)), r"time has shape \(19,\), not \(20,\): one for each of 20 frames"),
+    "one time": (made(time=3.0), r"time has shape \(\), not \(20,\)"),
+    "times of text": (made(time=["now"] * 20), "time holds <U3, not numbers"),
+    "too few types": (made(particle_type=np.zeros(7, int)), r"particle_type has shape \(7,\), not \(8,\): one for each of 8 particles"),
+    "types of another kind": (made(particle_type=np.zeros(8)), "particle_type holds float64, not whole numbers"),
+    "type that is not there": (made(particle_type=[0] * 7 + [3]), "particle 7 has unknown type 3"),
+    "negative type": (made(particle_type=[-1] + [0] * 7), "particle 0 has unknown type -1"),
+    "type beyond 16 bits": (made(particle_type=[2**16] + [0] * 7), "particle 0 has unknown type 65536"),
+    "type names twice": (made(type_name=["a", "b", "a"]), "type_name 'a' is there twice"),
+    "no type names": (made(type_name=[]), "there are 0 values of type_name"),
+    "numbers as names": (made(type_name=[1, 2, 3]), "type_name 0 is 1, not a name"),
+    "empty name": (made(type_name=["a", "", "c"]), "type_name 1 is '', not a name"),
+    "name with NUL": (made(type_name=["a", "b\0", "c"]), "not a name; give text without NUL"),
+    "name that is no UTF-8": (made(type_name=["a", "b\ud800", "c"]), "not a name"),
+    "one name": (made(type_name="abc"), "has unknown type 1"),
+    "system with NUL": (made(system="a\0b"), "not a name"),
+    "system of no text": (made(system=7), "system 0 is 7, not a name"),
+    "empty system": (made(system=""), "not a name"),
+    "units": (made(units="nm"), "units 'nm' are not known; use one of"),
+    "list of units": (made(units=["lj"]), "are not known"),
+    "too few masses": (made(mass=np.ones(7)), r"mass has shape \(7,\), not \(8,\)"),
+    "one mass": (made(mass=1.0), r"mass has shape \(\), not \(8,\)"),
+    "masses of text": (made(mass=["1"] * 8), "mass holds <U1, not numbers"),
+    "negative mass": (made(mass=-np.ones(8)), "the mass of particle 0 is not a positive number"),
+    "bonds of floats": (made(bond=lambda s: s.bond.values.astype(float)), "bond holds float64, not whole numbers"),
+    "fractions as bonds": (made(bond=[[0, 1.5]]), "bond holds float64"),
+    "bonds of three": (made(bond=np.zeros((6, 3), int)), r"bond has shape \(6, 3\), not \(bonds, 2\)"),
+    "flat bonds": (made(bond=[0, 1, 1, 2]), r"bond has shape \(4,\)"),
+    "bonds twice": (made(bond=lambda s: np.r_[s.bond.values, s.bond.values]), "bonds 0 and 6 both join 0 and 1; give each bond once"),
+    "bonds of both ends": (made(bond=lambda s: np.r_[s.bond.values, s.bond.values[:, ::-1]]), "bonds 0 and 6 both join 1 and 0|0 and 1"),
+    "bonds beyond 32 bits": (made(bond=[[0, 2**32 + 1]]), "names a particle that is not there"),
+    "negative bonds": (made(bond=[[0, -1]]), "names a particle that is not there"),
+    "bonds from 1": (made(bond=lambda s: s.bond.values + 1), "are the indices 1-based"),
+    "molecules of another length": (made(molecule=np.zeros(7, int)), r"molecule has shape \(7,\)"),
+    "molecules of floats": (made(molecule=np.zeros(8)), "molecule holds float64, not whole numbers"),
+    "negative molecules": (made(molecule=[-1] * 4 + [0] * 4), "the molecule of particle 0 is -1; give 0 to 7"),
+    "molecule beyond all": (made(molecule=[0] * 4 + [2**40] * 4), "the molecule of particle 4 is 1099511627776"),
+    "molecules in pieces": (made(molecule=np.zeros(8, int)), "molecule 0 is disconnected"),
+    "components without names": (made(component=np.zeros(8, int)), "give component and component_name together"),
+    "component names twice": (lambda s: with_component(s, component_name=["a", "a"]), "component_name 'a' is there twice"),
+    "component that is not there": (lambda s: with_component(s, component=[1] * 8), "the component of particle 0 is 1; give 0 to 0"),
+    "components of another length": (lambda s: with_component(s, component=[0]), r"component has shape \(1,\)"),
+    "charges of another length": (
+        lambda s: with_component(s, charge=[0.0, 1.0]),
+        r"charge has shape \(2,\), not \(1,\): one for each of \['ch",
+    ),
+    "infinite charge": (lambda s: with_component(s, charge=[np.inf]), "a charge is infinite"),
+    "charge of text": (lambda s: with_component(s, charge=["+"]), "charge holds <U1, not numbers"),
+    "empty box": (made(box=[0.0, 20.0, 20.0]), "the box has an edge that is not positive"),
+    "negative box": (made(box=[20.0, -20.0, 20.0]), "the box has an edge that is not positive"),
+    "NaN box": (made(box=[20.0, np.nan, 20.0]), "the box has an edge that is not positive"),
+    "empty box without bonds": (made(**(LONE | {"box": [0.0, 0.0, 0.0]})), "the box has an edge that is not positive"),
+    "matrix as box": (made(box=20 * np.eye(3)), r"box has shape \(3, 3\), not \(3,\) or \(20, 3\)"),
+    "matrices as box": (made(box=np.tile(20 * np.eye(3), (20, 1, 1))), r"box has shape \(20, 3, 3\)"),
+    "one edge": (made(box=20.0), r"box has shape \(\), not"),
+    "six numbers as box": (made(box=[20, 20, 20, 90, 90, 90]), r"box has shape \(6,\)"),
+    "box of text": (made(box=["a", "b", "c"]), "box holds <U1, not numbers"),
+    "level 0": (made(level=0), "level is 0; give a finite number from 1 on"),
+    "level of text": (made(level="a"), "level is 'a'"),
+    "wrapped ions": (made(**(LONE | {"position": wrapped})), "yet no ion ever leaves a box along .* look wrapped; give unwrapped"),
+}
+
+
+@pytest.mark.parametrize("case", MADE)
+def test_arrays_that_are_no_trajectory(case: str, small: xr.Dataset) -> None:
+    call, message = MADE[case]
+    refused(call, message, small)
+
+
+def test_unwrapped_ions_are_taken(small: xr.Dataset) -> None:
+    """What the wrapped ones were made of: they leave the box."""
+    moving = small.position.values + 5.0 * np.arange(20)[:, None, None]
+    assert made(**(LONE | {"position": moving}))(small) is not None
+
+
+CHANGED: Table = {
+    "no units": (lambda s: s.assign_attrs(length_unit="nm"), r"units of length, time and mass are \('nm', 'tau', 'm'\)"),
+    "no system": (lambda s: s.assign_attrs(system=3), "system 0 is 3, not a name"),
+    "no provenance": (lambda s: s.assign_attrs(provenance="{"), "provenance is '{', not JSON"),
+    "provenance None": (lambda s: s.assign_attrs(provenance=None), "provenance is None, not JSON"),
+    "no variables": (lambda s: s.drop_vars(["mass", "bond"]), r"variables \['bond', 'mass'\] are missing"),
+    "other dimensions": (lambda s: s.transpose("particle", "frame", ...), "position has dimensions"),
+    "a replica": (lambda s: s.expand_dims("replica"), "position has dimensions"),
+    "two axes": (lambda s: s.isel(xyz=[0, 1]), "dimension xyz has size 2, not 3"),
+    "no particles": (lambda s: s.isel(particle=[], bond=[]), "zero particles"),
+    "bonds of floats": (lambda s: s.assign(bond=s.bond.astype(float)), "bond holds float64, not whole numbers"),
+    "types of text": (lambda s: s.assign(particle_type=s.particle_type.astype(str)), "particle_type holds <U"),
+    "names of numbers": (lambda s: s.assign_coords(type_name=("type", [1, 2, 3])), "type_name holds int64, not text"),
+    "molecules of floats": (lambda s: s.assign(molecule=s.molecule.astype(float)), "molecule holds float64"),
+    "masses of text": (lambda s: s.assign(mass=s.mass.astype(str)), "mass holds <U"),
+    "no time": (lambda s: s.drop_vars("time"), r"variables \['time'\] are missing"),
+}
+
+
+@pytest.mark.parametrize("case", CHANGED)
+def test_datasets_that_are_no_trajectory(case: str, small: xr.Dataset) -> None:
+    change, message = CHANGED[case]
+    refused(trajectory.validate, message, change(small))
+
+
+def saved(path: Path, small: xr.Dataset, **attributes: object) -> Path:
+    with h5py.File(trajectory.save(small, path / "a.nc"), "a") as file:
+        for name, value in attributes.items():
+            file.attrs[name] = value
+    return path / "a.nc"
+
+
+def changed(path: Path, small: xr.Dataset, name: str, **new: object) -> Path:
+    """The file with one variable made anew; its dimensions are left out."""
+    saved(path, small)
+    with h5py.File(path / "a.nc", "a") as file:
+        del file[name]
+        if new:
+            file.create_dataset(name, **new)
+    return path / "a.nc"
+
+
+FILES: Table = {
+    "declares 37 GiB": (
+        lambda d, s: changed(d, s, "position", shape=(10**6, 10**4), dtype="f4", chunks=(1, 100)),
+        "declares 37.3 GiB, but",
+    ),
+    "declares 8 TB": (lambda d, s: changed(d, s, "mass", shape=(10**12,), dtype="f8", chunks=(100,)), "GiB, but .* cannot hold them"),
+    "no position": (lambda d, s: changed(d, s, "position"), "a.nc is truncated or not"),
+    "no mass": (lambda d, s: changed(d, s, "mass"), r"variables \['mass'\] are missing"),
+    "version of text": (lambda d, s: saved(d, s, format_version="one"), "has trajectory format one, this library reads 1"),
+    "unit of another": (lambda d, s: saved(d, s, length_unit="angstrom"), "units of length, time and mass are"),
+    "provenance": (lambda d, s: saved(d, s, provenance="made by hand"), "provenance is 'made by hand', not JSON"),
+    "system": (lambda d, s: saved(d, s, system=3.0), "not a name"),
+    "a simulation": (lambda d, s: _written(d / "b.nc", b"\x89HDF\r\n\x1a\n" + bytes(99)), "is truncated or not a NetCDF-4 file"),
+    "no file": (lambda d, s: [], "there is no file to read"),
+    "unknown ending": (lambda d, s: _written(d / "a.foo", b"x"), "the ending '.foo' is not known"),
+    "text": (lambda d, s: _written(d / "a.pdb", b"no atoms"), "cannot read|no topology|zero|no bonds"),
+}
+
+
+@pytest.mark.parametrize("case", FILES)
+def test_files_that_are_no_trajectory(case: str, small: xr.Dataset, tmp_path: Path) -> None:
+    make, message = FILES[case]
+    refused(load, message, make(tmp_path, small))
+
+
+def test_options_that_a_reader_has_not_and_positions_that_no_integer_holds(small: xr.Dataset, tmp_path: Path) -> None:
+    refused(lambda: load(tmp_path / "a.pdb", steps=3), "steps is no option of from_mdtraj, which reads it; it has system, units")
+    refused(lambda: trajectory.save(small, tmp_path / "a.nc", 0.0), "resolution is 0.0")
+    refused(lambda: trajectory.save(small, tmp_path / "a.nc", 1e-12), "resolutions from 0; shift it or save it coarser")
+    refused(simulation.load, "holds no simulation, only", trajectory.save(small, tmp_path / "a.nc"))
+    refused(simulation.load, "truncated or not a simulation", _written(tmp_path / "b.nc", b"x" * 100))
+    refused(simulation.validate, "are missing; a simulation is made by mlcgmd.simulate", small)
+
+
+COARSE: Table = {
+    "level of text": (lambda s: coarse_grain(s, "a"), "level 'a' is no number"),  # type: ignore[arg-type]
+    "level 0": (lambda s: coarse_grain(s, 0), "below 1"),
+    "NaN level": (lambda s: coarse_grain(s, np.nan), "below 1"),
+    "infinite level": (lambda s: coarse_grain(s, np.inf), "larger than the largest molecule"),
+    "huge level": (lambda s: coarse_grain(s, 9), "larger than the largest molecule, of 4 particles"),
+    "a path": (lambda s: coarse_grain("a.nc", 2), "a str is no trajectory of particles"),  # type: ignore[arg-type]
+    "a list": (lambda s: coarse_grain([s], 2), "a list is no trajectory of particles"),  # type: ignore[arg-type]
+    "replicas": (lambda s: coarse_grain(s.expand_dims("replica"), 2), r"give one .* or one replica: run\.isel\(replica=0\)"),
+    "a path to look at": (lambda s: check("a.nc"), "a str is no trajectory of particles"),  # type: ignore[arg-type]
+    "a level to look at": (lambda s: check(s, 0.1), "below 1"),
+}
+
+
+@pytest.mark.parametrize("case", COARSE)
+def test_what_cannot_be_coarse_grained(case: str, small: xr.Dataset) -> None:
+    call, message = COARSE[case]
+    refused(call, message, small)
+
+
+@pytest.fixture(scope="module")
+def salt() -> tuple[xr.Dataset, xr.Dataset]:
+    """MD and a simulation of a salt in a box, of the beads of both."""
+    return toy("salt"), simulated("salt")
+
+
+def charged(md: xr.Dataset, values: list[float]) -> xr.Dataset:
+    return md.assign(charge=("species", values))
+
+
+COMPARED: Table = {
+    "negative discard": (lambda md, run: compare(md, run, discard=-5), "discard is -5; give a finite number from 0 on, in the time unit"),
+    "NaN discard": (lambda md, run: compare(md, run, discard=np.nan), "discard is nan"),
+    "discard of text": (lambda md, run: compare(md, run, discard="half"), "discard is 'half'"),  # type: ignore[arg-type]
+    "all discarded": (lambda md, run: compare(md, run, discard=1e9), "frames"),
+    "temperature 0": (lambda md, run: compare(md, run, temperature=0), "temperature is 0; give a finite number above 0, in K"),
+    "negative temperature": (lambda md, run: compare(md, run, temperature=-300), "temperature is -300"),
+    "NaN temperature": (lambda md, run: compare(md, run, temperature=np.nan), "temperature is nan"),
+    "charged box": (
+        lambda md, run: compare(charged(md, [0, -1, 2]), run, temperature=300),
+        "leave the box charged, .* leave temperature= out",
+    ),
+    "unknown charge": (lambda md, run: compare(charged(md, [0, np.nan, 1]), run, temperature=300), "which are not known"),
+    "no MD": (lambda md, run: compare([], run), "give at least one of each"),
+    "no simulation": (lambda md, run: compare(md, []), "give at least one of each"),
+    "a path": (lambda md, run: compare(md, "run.nc"), "a str is no trajectory of beads"),  # type: ignore[arg-type]
+    "None": (lambda md, run: compare(None, run), "a NoneType is no trajectory of beads"),  # type: ignore[arg-type]
+    "MD twice": (lambda md, run: compare([md, md], run), "two MD runs are called"),
+    "other beads": (lambda md, run: compare(md.isel(particle=[0, 1, 2], bond=[]), run), "compare the same beads"),
+}
+
+
+@pytest.mark.parametrize("case", COMPARED)
+def test_what_cannot_be_compared(case: str, salt: tuple[xr.Dataset, xr.Dataset]) -> None:
+    call, message = COMPARED[case]
+    refused(call, message, *salt)

@@ -92,13 +92,15 @@ class Ensemble:
             discard: time from the start that is left out.
 
         Raises:
-            ValueError: no frames are left.
+            MlcgmdError: no frames are left.
         """
         if isinstance(source, Ensemble):
             first = int(np.ceil(discard / source.interval - 1e-9)) if discard else 0
             _check_left(source.name, source.position.shape[1] - first)
             return cls(**vars(source.part(slice(first, None))))
-        data = source if isinstance(source, xr.Dataset) else source.coarse
+        data = source if isinstance(source, xr.Dataset) else getattr(source, "coarse", None)
+        if not isinstance(data, xr.Dataset):
+            raise MlcgmdError(f"a {type(source).__name__} is no trajectory of beads; give one of mlcgmd.coarse_grain or mlcgmd.simulate")
         failed = 0
         if "replica" in data.dims:
             alive = data.failure.values == ""
@@ -165,7 +167,7 @@ class Ensemble:
         """Indices of the beads of a component.
 
         Raises:
-            ValueError: there is no such component.
+            MlcgmdError: there is no such component.
         """
         if component not in self.component_name:
             raise MlcgmdError(f"{self.name} has no component {component!r}; its components are {list(self.component_name)}")
@@ -193,7 +195,7 @@ class Ensemble:
         """Squared radius of gyration (R, F) of the particles: that of the beads plus what is inside them.
 
         Raises:
-            ValueError: it is not known what is inside the beads.
+            MlcgmdError: it is not known what is inside the beads.
         """
         if self.bead_rg2 is None:
             raise MlcgmdError(f"{self.name} has no bead_rg2, the squared radius of gyration of the particles in each bead")
@@ -208,7 +210,7 @@ class Ensemble:
         """Radial distribution function of the beads of component ``b`` about those of ``a``, of other molecules.
 
         Raises:
-            ValueError: there is no periodic box.
+            MlcgmdError: there is no periodic box.
         """
         if self.box is None:
             raise MlcgmdError(f"{self.name} is in no periodic box, so that it has no g(r)")
@@ -271,7 +273,7 @@ class Case(NamedTuple):
         """The longest distance that all boxes allow, a multiple of the bin width.
 
         Raises:
-            ValueError: a system without a periodic box.
+            MlcgmdError: a system without a periodic box.
         """
         everything = [*self.md, *([self.model] if self.model else [])]
         edges = [e.box.min() for e in everything if e.box is not None]

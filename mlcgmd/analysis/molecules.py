@@ -186,7 +186,7 @@ class Tica:
         """Components (F, 2) of ``features`` (F, n_features), of the fitted or of another trajectory.
 
         Raises:
-            ValueError: another number of features than fitted.
+            MlcgmdError: another number of features than fitted.
         """
         if features.ndim != 2 or features.shape[1] != len(self.mean):
             raise MlcgmdError(f"features must have shape (frames, {len(self.mean)}) as those fitted, not {features.shape}")

@@ -17,7 +17,7 @@ import xarray as xr
 
 from ..errors import MlcgmdError
 from ..paths import atomic
-from . import archives, trajectory
+from . import archives, hdf5, trajectory
 from .assembly import STANDARD, assemble, check_continuous, types, unwrap_molecules
 from .periodic import molecules_from_bonds
 from .trajectory import TrajectoryError
@@ -49,6 +49,8 @@ SPE_COMPONENTS = {"C2F6NO4S2": "TFSI", "Li": "Li"}
 """Formula -> name of the salt's ions; the polymers are the rest."""
 DIFFUSIVITY_TOLERANCE = 0.01
 """Largest relative difference between the stored diffusivity of Li and that of the positions."""
+WHOLE = ("particle_type", "raw_particle_type", "bond_indices")
+"""Keys of indices, which are whole numbers."""
 CHECKSUM = re.compile(r"md5:[0-9a-f]{32}|sha1:[0-9a-f]{40}|(sha256:)?[0-9a-f]{64}|sha512:[0-9a-f]{128}", re.IGNORECASE)
 """A checksum of a file, with the algorithm."""
 
@@ -304,9 +306,15 @@ def _read_folder(folder: Path, files: dict[str, str]) -> dict[str, np.ndarray]:
 
 def _read_h5(path: Path, key: str) -> np.ndarray:
     try:
+        hdf5.check_size(path)
         with h5py.File(path, "r") as handle:
-            if key not in handle:
+            if not isinstance(handle.get(key), h5py.Dataset):
                 raise TrajectoryError(f"{path} has no dataset {key!r}, only {sorted(handle)}")
-            return np.asarray(handle[key])
-    except OSError as error:
+            values = np.asarray(handle[key])
+    except (OSError, RuntimeError, MemoryError) as error:
         raise TrajectoryError(f"{path} is truncated or not an HDF5 file ({error}); fetch it again") from error
+    except MlcgmdError as error:
+        raise error if isinstance(error, TrajectoryError) else TrajectoryError(f"{path}: {error}") from error
+    if values.dtype.kind not in ("iu" if key in WHOLE else "fiu"):
+        raise TrajectoryError(f"{path}, key {key!r}: it holds {values.dtype}, not {'whole ' if key in WHOLE else ''}numbers")
+    return values

@@ -269,6 +269,7 @@ def _finish(
 ) -> xr.Dataset:
     """The trajectory without the ``massless`` (N,) particles and their bonds; their charges go to the particles before them."""
     bond = np.asarray(bond, np.int64).reshape(-1, 2)
+    bond = bond[np.sort(np.unique(np.sort(bond, axis=1), axis=0, return_index=True)[1])]  # files may have a bond once for each end
     trajectory.check_bonds(bond, len(names))
     kept = np.flatnonzero(~massless)
     new = np.maximum(np.cumsum(~massless) - 1, 0)
