@@ -7,6 +7,7 @@ import stat
 import tarfile
 import zipfile
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import h5py
@@ -14,6 +15,7 @@ import numpy as np
 import pytest
 import xarray as xr
 from mixtures import simulated, toy
+from toys import toy_boxes, toy_systems
 
 from mlcgmd import parallel
 from mlcgmd.analysis.check import check
@@ -22,7 +24,17 @@ from mlcgmd.data import archives, simulation, trajectory
 from mlcgmd.data.published import fetch
 from mlcgmd.data.readers import load
 from mlcgmd.errors import MlcgmdError
+from mlcgmd.md.chain import ChainSpec
+from mlcgmd.md.electrolyte import ElectrolyteSpec
+from mlcgmd.md.run import measure_speed, run_md
+from mlcgmd.model.model import Model
+from mlcgmd.model.rollout import simulate
+from mlcgmd.model.samplers import Gaussian, Langevin, Multistep, make_sampler
+from mlcgmd.model.simulator import SimulatorConfig
+from mlcgmd.model.stepper import throughput
 from mlcgmd.model.system import coarse_grain
+from mlcgmd.model.training import TrainConfig, build_model, in_common_terms, train
+from mlcgmd.model.windows import Windows
 from mlcgmd.paper import datasets
 
 Table = dict[str, tuple[Callable, str]]
@@ -453,3 +465,182 @@ COMPARED: Table = {
 def test_what_cannot_be_compared(case: str, salt: tuple[xr.Dataset, xr.Dataset]) -> None:
     call, message = COMPARED[case]
     refused(call, message, *salt)
+
+
+def train_with(**changes: object) -> Callable[[], object]:
+    return lambda: TrainConfig(**({"time_step": 10, "steps": 2} | changes))  # type: ignore[arg-type]
+
+
+def simulator_with(**changes: object) -> Callable[[], object]:
+    return lambda: SimulatorConfig(**({"time_step": 10.0, "level": 6.0, "type_name": ("a",)} | changes))  # type: ignore[arg-type]
+
+
+def chain_with(**changes: object) -> Callable[[], object]:
+    return lambda: ChainSpec(**({"name": "x", "sequence": "ab", "seed": 0, "length": 10.0} | changes))  # type: ignore[arg-type]
+
+
+def electrolyte_with(**changes: object) -> Callable[[], object]:
+    given = {"name": "x", "chains": 4, "spacers": (2, 2), "oxygen_per_lithium": 6, "seed": 0, "length": 10.0}
+    return lambda: ElectrolyteSpec(**(given | changes))  # type: ignore[arg-type]
+
+
+NAN = float("nan")
+WRONG: dict[Callable, dict[str, tuple]] = {
+    train_with: {
+        "time_step": (0, -1.0, NAN, "ten", None, True),
+        "steps": (0, -3, 2.5, 100.0, "many", NAN),
+        "history": (0, -1, 1.5),
+        "width": (0, -64),
+        "layers": (0,),
+        "refiner_layers": (0, 1.0),
+        "radius": (0, -6.0, NAN, float("inf"), "6"),
+        "radial": (-1, 0.5),
+        "systems_per_batch": (0,),
+        "windows_per_system": (0, -16),
+        "learning_rate": (0, -2e-3, NAN, 1e6, "1e-3"),
+        "weight_decay": (-1.0, NAN),
+        "clip": (0, -2.0, NAN),
+        "ema": (-0.1, 1.5, NAN),
+        "history_noise": ((0, 0.1), (-0.1, 0.1), (0.2, 0.1), (0.1,), 0.1, "ab", (NAN, 1.0), None),
+        "seed": (-1, 2**64, 0.5, "zero"),
+        "save_every": (0, -1, 1.5),
+    },
+    simulator_with: {
+        "time_step": (0, NAN),
+        "level": (0, -6.0, NAN),
+        "history": (0,),
+        "width": (0, -64),
+        "radius": (0, -1.0),
+        "pair_length": (0.0, NAN),
+        "step_length": (0.0, -1.0, NAN),
+        "bead_mass": (0.0,),
+        "bead_rg2": (NAN,),
+        "core": (((1.0,),),),
+    },
+    chain_with: {
+        "sequence": ("", "abx", 3),
+        "seed": (-1, 1.5),
+        "length": (0, -10.0, NAN),
+        "frame_interval": (0, -1.0),
+        "equilibration": (-1.0, NAN),
+        "time_step": (0, -0.01, NAN),
+        "friction": (0, -0.5),
+    },
+    electrolyte_with: {
+        "chains": (0, -4, 2.5),
+        "spacers": ((), (5,), (2, 7)),
+        "oxygen_per_lithium": (0, -6, NAN, 1e3),
+        "seed": (-1,),
+        "length": (0, NAN),
+        "frame_interval": (0, -4.0),
+        "equilibration": (0, -1.0, NAN),
+        "temperature": (0, -450.0, NAN),
+        "cutoff": (0, -7.2),
+        "charge_scale": (-0.75,),
+        "time_step": (0, NAN),
+        "friction": (0,),
+    },
+    lambda **changes: lambda: Multistep(**changes): {
+        "evaluations": (0, -6, 6.0),
+        "sigma_max": (0, NAN, -1.0, 0.01),
+        "sigma_min": (0, 5.0, NAN),
+        "rho": (0, NAN),
+        "stochasticity": (-1.0, NAN),
+    },
+    lambda **changes: lambda: Langevin(**changes): {
+        "levels": (0, 1.5),
+        "steps": (0, -10),
+        "sigma_max": (0, 0.01, NAN),
+        "sigma_min": (0, 2.0),
+        "step": (0, -0.04, NAN),
+    },
+}
+FIELDS = [(make, name, value) for make, fields in WRONG.items() for name, values in fields.items() for value in values]
+
+
+@pytest.mark.parametrize(("make", "name", "value"), FIELDS)
+def test_configurations_refuse(make: Callable, name: str, value: object) -> None:
+    """The message has the field and what to give instead. A bound of one noise level is said of the other."""
+    refused(make(**{name: value}), f"(?s)({name}|sigma_min|spacers|constitutional|O:Li).*(give|use|add)")
+
+
+@pytest.fixture(scope="module")
+def model() -> Model:
+    config = TrainConfig(time_step=10, steps=2, width=8, layers=1, refiner_layers=1)
+    return build_model(Windows(in_common_terms(toy_systems()), 10, 1), config)
+
+
+SIMULATED: Table = {
+    "no steps": (lambda m, s, **k: simulate(m, s, steps=0), "steps is 0; give a whole number from 1 on"),
+    "negative steps": (lambda m, s: simulate(m, s, steps=-1), "steps is -1"),
+    "half a step": (lambda m, s: simulate(m, s, steps=1.5), "steps is 1.5"),
+    "steps of text": (lambda m, s: simulate(m, s, steps="1"), "steps is '1'"),
+    "a float": (lambda m, s: simulate(m, s, steps=2.0), "steps is 2.0; give a whole number"),
+    "no replicas": (lambda m, s: simulate(m, s, steps=1, replicas=0), "replicas is 0"),
+    "negative replicas": (lambda m, s: simulate(m, s, steps=1, replicas=-2), "replicas is -2"),
+    "save never": (lambda m, s: simulate(m, s, steps=1, save_every=0), "save_every is 0"),
+    "save backwards": (lambda m, s: simulate(m, s, steps=1, save_every=-1), "save_every is -1"),
+    "negative seed": (lambda m, s: simulate(m, s, steps=1, seed=-1), "seed is -1"),
+    "huge seed": (lambda m, s: simulate(m, s, steps=1, seed=2**64), "seed is 18446744073709551616"),
+    "no guard": (lambda m, s: simulate(m, s, steps=1, max_stretch=0), "max_stretch is 0; give a finite number above 1"),
+    "negative guard": (lambda m, s: simulate(m, s, steps=1, max_stretch=-4.0), "max_stretch is -4"),
+    "NaN guard": (lambda m, s: simulate(m, s, steps=1, max_stretch=NAN), "max_stretch is nan"),
+    "a name as sampler": (lambda m, s: simulate(m, s, steps=1, sampler="langevin"), "sampler is 'langevin'; give a Multistep"),
+    "a class as sampler": (lambda m, s: simulate(m, s, steps=1, sampler=Gaussian), "give a Multistep, Langevin or Gaussian"),
+    "no GPU here": (lambda m, s: simulate(m, s, steps=1, device="cuda:99"), "device 'cuda:99' is not there; give one of cpu"),
+    "unknown device": (lambda m, s: simulate(m, s, steps=1, device="gpu"), "device 'gpu' is not known; give 'cpu' or 'cuda'"),
+    "meta device": (lambda m, s: simulate(m, s, steps=1, device="meta"), "device 'meta' is not there"),
+    "device None": (lambda m, s: simulate(m, s, steps=1, device=None), "device None is not known"),
+    "no systems": (lambda m, s: simulate(m, [], steps=1), "give at least one coarse-grained trajectory"),
+    "a trajectory": (lambda m, s: simulate(m, s[0].coarse, steps=1), "a Dataset is no coarse-grained system; make one with"),
+    "a path": (lambda m, s: simulate(m, "a.nc", steps=1), "a str is no coarse-grained system"),
+    "one name twice": (lambda m, s: simulate(m, [s[0], s[0]], steps=1), "two systems are called 'toy-abcd-0'; give each a name"),
+    "a path as model": (lambda m, s: simulate("a.safetensors", s, steps=1), "a str is no model; load one with mlcgmd.Model.load"),
+    "another level": (lambda m, s: simulate(m, toy_systems(1, level=4), steps=1), "coarse-grain at that level"),
+    "a box": (lambda m, s: simulate(m, toy_boxes(1, level=6), steps=1), "use one set of units"),
+    "no steps timed": (lambda m, s: throughput(m, s, 1, Gaussian(), steps=0), "steps is 0"),
+    "no replicas timed": (lambda m, s: throughput(m, s, 0, Gaussian()), "replicas is 0"),
+    "sampler of another name": (lambda m, s: make_sampler("euler"), "there is no sampler 'euler'; use multistep"),
+    "evaluations 0": (lambda m, s: make_sampler("multistep", 0), "evaluations is 0"),
+    "unknown option": (lambda m, s: make_sampler("langevin", sigma=1), "has no option sigma; it has levels"),
+}
+
+
+@pytest.mark.parametrize("case", SIMULATED)
+def test_what_cannot_be_simulated(case: str, model: Model) -> None:
+    call, message = SIMULATED[case]
+    refused(call, message, model, toy_systems(2))
+
+
+SHORT = TrainConfig(time_step=10, steps=2, width=8, layers=1, refiner_layers=1, save_every=1)
+TRAINED: Table = {
+    "no systems": (lambda d, s: train([], [], SHORT, d), "there are no systems to train on; give at least one"),
+    "a trajectory": (lambda d, s: train([s[0].coarse], [], SHORT, d), "a Dataset is no coarse-grained system"),
+    "validation of a trajectory": (lambda d, s: train(s, [s[0].coarse], SHORT, d), "a Dataset is no coarse-grained system"),
+    "validation at another level": (lambda d, s: train(s, toy_systems(1, level=4), SHORT, d), "at level 4 without a box, .* at level 6"),
+    "validation in a box": (lambda d, s: train(s, toy_boxes(1, level=6), SHORT, d), "in a box"),
+    "validation of other types": (lambda d, s: train(s[1:2], s[:1], SHORT, d), "particle types .* that no training system has"),
+    "one name twice": (lambda d, s: train([s[0], s[0]], [], SHORT, d), "two systems are called 'toy-abcd-0'"),
+    "validation twice": (lambda d, s: train(s, [s[0], s[0]], SHORT, d), "two systems are called"),
+    "no GPU here": (lambda d, s: train(s, [], replace(SHORT, device="cuda:99"), d), "device 'cuda:99' is not there"),
+    "unknown device": (lambda d, s: train(s, [], replace(SHORT, device="gpu"), d), "device 'gpu' is not known"),
+    "too long a step": (lambda d, s: train(s, [], replace(SHORT, time_step=10**4), d), "too few for one window"),
+    "step between frames": (lambda d, s: train(s, [], replace(SHORT, time_step=15), d), "not a multiple of the frame interval"),
+    "no radius in a box": (lambda d, s: train(toy_boxes(1), [], replace(SHORT, time_step=4), d), "radius"),
+}
+
+
+@pytest.mark.parametrize("case", TRAINED)
+def test_what_cannot_be_trained_on_leaves_no_folder(case: str, tmp_path: Path) -> None:
+    call, message = TRAINED[case]
+    refused(call, message, tmp_path / "run", toy_systems(2))
+    assert not (tmp_path / "run").exists()
+
+
+def test_md_that_cannot_be(tmp_path: Path) -> None:
+    chain = ChainSpec("x", "abab", 0, length=10.0, frame_interval=1.0, equilibration=0.0)
+    refused(run_md, "is not a whole number of MD steps", replace(chain, frame_interval=0.01, length=0.02), tmp_path / "a.nc")
+    refused(run_md, "is not a multiple of the frame interval", replace(chain, length=1.5), tmp_path / "a.nc")
+    refused(measure_speed, "steps is 0", chain, 0)
+    odd = ElectrolyteSpec("x", 4, (2, 2), 6, 0, length=4.0, platform="TPU")
+    refused(run_md, "OpenMM has no platform 'TPU' here; give one of", odd, tmp_path / "b.nc")

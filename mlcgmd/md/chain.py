@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 import openmm
 
+from ..arguments import SEED, Number, check, positive
 from ..errors import MlcgmdError
 
 TYPE_NAME = ["B1", "B2", "S1", "S2"]
@@ -51,6 +52,10 @@ class ChainSpec:
     platform = "CPU"
 
     def __post_init__(self) -> None:
+        check(self, seed=SEED, equilibration=Number(least=0, unit="tau"), friction=positive("1/tau"))
+        check(self, **dict.fromkeys(("length", "frame_interval", "time_step"), positive("tau")))
+        if not isinstance(self.sequence, str):
+            raise MlcgmdError(f"{self.name}: the sequence is {self.sequence!r}; give a text of {sorted(UNITS)}")
         unknown = sorted(set(self.sequence) - set(UNITS))
         if unknown or not self.sequence:
             raise MlcgmdError(f"{self.name}: unknown constitutional unit(s) {unknown} in the sequence; use {sorted(UNITS)}")

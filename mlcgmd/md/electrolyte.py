@@ -17,6 +17,7 @@ import xarray as xr
 from openmm import app
 from scipy.spatial.transform import Rotation
 
+from ..arguments import COUNT, NOT_NEGATIVE, SEED, Number, check, positive
 from ..data import trajectory
 from ..errors import MlcgmdError
 from ..paths import SHIPPED
@@ -74,13 +75,14 @@ class ElectrolyteSpec:
     relaxed: ClassVar[bool] = False
 
     def __post_init__(self) -> None:
+        times = dict.fromkeys(("length", "frame_interval", "time_step"), positive("ps"))
+        check(self, seed=SEED, chains=COUNT, oxygen_per_lithium=positive(), **times, charge_scale=NOT_NEGATIVE, friction=positive("1/ps"))
+        check(self, temperature=positive("K"), cutoff=positive("A"))
+        # The volume is logged once per ps, and its mean is that of the production.
+        check(self, equilibration=Number(least=0 if self.pressure is None else 1, unit="ps"))
         unknown = sorted(set(self.spacers) - set(SPACERS))
         if unknown or not self.spacers:
             raise MlcgmdError(f"{self.name}: spacers {unknown} are not in the force field; give one or more of {SPACERS}")
-        if self.chains < 1 or self.oxygen_per_lithium <= 0:
-            raise MlcgmdError(
-                f"{self.name}: {self.chains} chains with O:Li {self.oxygen_per_lithium} are no electrolyte; both must be positive"
-            )
         if self.salt < 1:
             raise MlcgmdError(f"{self.name}: O:Li {self.oxygen_per_lithium:g} leaves no ion in {self.chains} chains; add chains or salt")
 

@@ -20,6 +20,7 @@ import xarray as xr
 from tqdm import tqdm
 
 from .. import __version__, parallel
+from ..arguments import COUNT
 from ..data import trajectory
 from ..errors import DivergedError, MlcgmdError
 from ..parallel import processor_time
@@ -115,6 +116,9 @@ def _context(spec: Spec, stream: int, pressure: float | None = None) -> openmm.C
         barostat = openmm.MonteCarloBarostat(pressure, integrator.getTemperature(), BAROSTAT_INTERVAL)
         barostat.setRandomNumberSeed(seed)
         system.addForce(barostat)
+    platforms = [openmm.Platform.getPlatform(k).getName() for k in range(openmm.Platform.getNumPlatforms())]
+    if spec.platform not in platforms:
+        raise MlcgmdError(f"{spec.name}: OpenMM has no platform {spec.platform!r} here; give one of {', '.join(platforms)}")
     # One thread and deterministic forces: the same seed gives the same trajectory.
     platform = openmm.Platform.getPlatformByName(spec.platform)
     options = {"Threads": "1", "DeterministicForces": "true"} if spec.platform == "CPU" else {"DeterministicForces": "true"}
@@ -221,6 +225,7 @@ def run_md(spec: Spec, path: Path | str, progress: bool = False) -> Path:
     n_frames = round(spec.length / spec.frame_interval)
     if n_frames < 1 or abs(n_frames * spec.frame_interval - spec.length) > 1e-6 * spec.length:
         raise MlcgmdError(f"{spec.name}: the length {spec.length:g} is not a multiple of the frame interval {spec.frame_interval:g}")
+    _steps(spec, spec.frame_interval)
     work = path.with_name(path.name + ".partial")
     work.mkdir(parents=True, exist_ok=True)
     label = work / "spec.json"
@@ -308,6 +313,7 @@ def measure_speed(spec: Spec, steps: int = 10_000, trajectory: xr.Dataset | None
     The MD starts from the last frame and box of ``trajectory``, one of ``spec`` in equilibrium; without it from ``spec.start()``,
     minimised: of an electrolyte that is a dilute box, which runs at another speed than the liquid.
     """
+    COUNT("steps", steps)
     with parallel.one_core():
         context = _context(spec, stream=0)
         if trajectory is None:

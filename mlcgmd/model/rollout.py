@@ -22,11 +22,12 @@ from torch import Tensor
 from tqdm import tqdm
 
 from .. import parallel
+from ..arguments import COUNT, SEED, Number
 from ..data import simulation
 from ..errors import MlcgmdError
 from ..paths import atomic
 from .graph import Batch, batch
-from .model import Model
+from .model import Model, check_device
 from .samplers import DEFAULT, Sampler
 from .stepper import Stepper, fitted, starts
 from .system import CoarseSystem
@@ -90,12 +91,18 @@ def simulate(
     Raises:
         MismatchError: the model was made for another level, types or components.
         OutOfRangeError: a system is outside of what the model was trained on; the message names the quantity and both numbers.
-        MlcgmdError: no steps, replicas or systems; or ``path`` or its leftovers belong to a run with other arguments or of other data.
+        MlcgmdError: no steps, replicas or systems, another argument out of its range, a device that is
+            not there; or ``path`` or its leftovers belong to a run with other arguments or of other data.
     """
-    for name, number in (("steps", steps), ("replicas", replicas), ("save_every", save_every)):
-        if number < 1 or number != int(number):
-            raise MlcgmdError(f"{name} is {number}; give a whole number from 1 on")
-    systems = fitted(model, [systems] if isinstance(systems, CoarseSystem) else systems)
+    for name, number, rule in (
+        *(("steps", steps, COUNT), ("replicas", replicas, COUNT), ("save_every", save_every, COUNT), ("seed", seed, SEED)),
+        ("max_stretch", max_stretch, Number(least=1, above=True)),
+    ):
+        rule(name, number)
+    if not isinstance(sampler, Sampler):
+        raise MlcgmdError(f"sampler is {sampler!r}; give a Multistep, Langevin or Gaussian")
+    check_device(device)
+    systems = fitted(model, systems)
     if not extrapolate:
         model.domain.check(systems)
     label = json.dumps(

@@ -10,6 +10,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from ..arguments import COUNT, NOT_NEGATIVE, Number, check, positive
 from ..errors import MlcgmdError
 
 Denoiser = Callable[[Float[Tensor, "n 3"], float], Float[Tensor, "n 3"]]
@@ -36,6 +37,10 @@ class Multistep:
     sigma_min: float = 0.05
     rho: float = 20.0
     stochasticity: float = 0.0
+
+    def __post_init__(self) -> None:
+        check(self, evaluations=COUNT, sigma_max=positive(), rho=positive(), stochasticity=NOT_NEGATIVE)
+        check(self, sigma_min=Number(0, self.sigma_max, above=True))
 
     def sigmas(self) -> list[float]:
         """Noise levels, largest first."""
@@ -75,6 +80,10 @@ class Langevin:
     sigma_max: float = 1.0
     sigma_min: float = 0.03
     step: float = 0.04
+
+    def __post_init__(self) -> None:
+        check(self, levels=COUNT, steps=COUNT, sigma_max=positive(), step=positive())
+        check(self, sigma_min=Number(0, self.sigma_max, above=True))
 
     @property
     def evaluations(self) -> int:

@@ -20,11 +20,12 @@ import pytorch_lightning as lightning
 import torch
 from torch import Tensor
 
+from ..arguments import COUNT, NATURAL, NOT_NEGATIVE, SEED, SHARE, Number, check, positive
 from ..errors import MlcgmdError
 from .domain import Domain
-from .model import Model
+from .model import Model, check_device
 from .simulator import SimulatorConfig
-from .system import CoarseSystem
+from .system import CoarseSystem, several
 from .windows import Windows
 
 logging.getLogger("pytorch_lightning").setLevel(logging.ERROR)  # it sets its own level when it is imported, and advertises
@@ -63,6 +64,17 @@ class TrainConfig:
     device: str = "cpu"
     save_every: int = 500
     """Steps between resumable checkpoints and validations."""
+
+    def __post_init__(self) -> None:
+        counts = ("steps", "history", "width", "layers", "refiner_layers", "systems_per_batch", "windows_per_system", "save_every")
+        check(self, time_step=positive("the data's time unit"), **dict.fromkeys(counts, COUNT), radial=NATURAL, seed=SEED, ema=SHARE)
+        check(self, radius=positive("the data's length unit", optional=True), learning_rate=Number(0, 1, above=True))
+        check(self, weight_decay=NOT_NEGATIVE, clip=positive())
+        pair = self.history_noise if isinstance(self.history_noise, tuple | list) else ()
+        noise = tuple(positive("step lengths")("TrainConfig: history_noise", level) for level in pair)
+        if len(noise) != 2 or noise[0] > noise[1]:
+            raise MlcgmdError(f"TrainConfig: history_noise is {self.history_noise!r}; give the lowest and the highest, in step lengths")
+        object.__setattr__(self, "history_noise", noise)
 
 
 class Training(lightning.LightningModule):
@@ -172,6 +184,19 @@ def in_common_terms(systems: Sequence[CoarseSystem]) -> list[CoarseSystem]:
     """
     if not systems:
         raise MlcgmdError("there are no systems to train on; give at least one coarse-grained trajectory")
+    check_alike(systems)
+    types, components = (
+        list(dict.fromkeys(name for s in systems for name in getattr(s, names))) for names in ("type_name", "component_name")
+    )
+    return [s.in_terms_of(types, components) for s in systems]
+
+
+def check_alike(systems: Sequence[CoarseSystem]) -> None:
+    """Refuse systems that no model can know together.
+
+    Raises:
+        MlcgmdError: they differ in level or units, or some are in a box and some are not.
+    """
     first = systems[0]
     for s in systems:
         if (s.level, s.box is None) != (first.level, first.box is None):
@@ -182,10 +207,6 @@ def in_common_terms(systems: Sequence[CoarseSystem]) -> list[CoarseSystem]:
             )
         if s.units != first.units:
             raise MlcgmdError(f"{s.name} is in {', '.join(s.units)}, {first.name} in {', '.join(first.units)}; use one set of units")
-    types, components = (
-        list(dict.fromkeys(name for s in systems for name in getattr(s, names))) for names in ("type_name", "component_name")
-    )
-    return [s.in_terms_of(types, components) for s in systems]
 
 
 def build_model(training: Windows, config: TrainConfig) -> Model:
@@ -217,7 +238,11 @@ def build_model(training: Windows, config: TrainConfig) -> Model:
 
 
 def train(
-    systems: Sequence[CoarseSystem], validation: Sequence[CoarseSystem], config: TrainConfig, folder: Path | str, progress: bool = True
+    systems: Sequence[CoarseSystem] | CoarseSystem,
+    validation: Sequence[CoarseSystem] | CoarseSystem,
+    config: TrainConfig,
+    folder: Path | str,
+    progress: bool = True,
 ) -> tuple[Model, pd.DataFrame]:
     """Train a model; resume if ``folder`` holds an interrupted run of the same config.
 
@@ -225,10 +250,17 @@ def train(
     ``folder`` gets ``last.ckpt`` (to resume) and ``curves.jsonl``.
 
     Raises:
-        MlcgmdError: systems of different levels or types, or ``folder`` holds a run of another config or of other data.
+        MlcgmdError: no systems, two of one name, or some of different levels, units or types, those of the validation included;
+            a device that is not there; or ``folder`` holds a run of another config or of other data.
     """
-    folder = Path(folder)
+    folder, device = Path(folder), check_device(config.device)
+    systems, validation = several(systems), several(validation)
     windows = Windows(in_common_terms(systems), config.time_step, config.history)
+    check_alike([*systems, *validation])
+    seen = set().union(*(s.used_types for s in systems))
+    for s in validation:
+        if new := sorted(s.used_types - seen):
+            raise MlcgmdError(f"{s.name}, for validation, has particle types {new} that no training system has; train on such systems too")
     model = build_model(windows, config)
     known = [s.in_terms_of(model.config.type_name, model.config.component_name) for s in validation]
     held_out = Windows(known, config.time_step, config.history) if known else None
@@ -247,7 +279,7 @@ def train(
     trainer = lightning.Trainer(
         max_steps=config.steps,
         max_epochs=-1,
-        accelerator="cpu" if config.device == "cpu" else "gpu",
+        accelerator="cpu" if device.type == "cpu" else "gpu",
         devices=local_ranks,
         num_nodes=ranks // local_ranks,
         strategy="ddp" if ranks > 1 else "auto",
