@@ -15,7 +15,8 @@ From a trajectory to a verdict::
 Five folders, in the order in which data flow; each imports only from those before it and from itself: ``mlcgmd.data`` (the
 trajectory, readers, coarse-graining), ``mlcgmd.analysis`` (what is measured), ``mlcgmd.md`` (molecular dynamics),
 ``mlcgmd.model`` (the learned simulator), ``mlcgmd.paper`` (this paper's data sets, experiments and figures). The first,
-second and fourth know no system by name. Beneath all are ``mlcgmd.paths`` and ``mlcgmd.parallel``.
+second and fourth know no system by name. Beneath all are ``mlcgmd.errors``, ``mlcgmd.paths`` and
+``mlcgmd.parallel``. What is wrong with input is said by an ``mlcgmd.MlcgmdError``.
 """
 
 import importlib
@@ -39,6 +40,7 @@ _HOME = {
     "compare": "analysis.compare",
     "report": "paper.report",
     "export": "data.export",
+    "MlcgmdError": "errors",
 }
 """The module of each name of the front door; it is imported when the name is first used, for torch alone takes seconds."""
 __all__ = [*_HOME, "__version__"]

@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from .errors import MlcgmdError
+
 SPLITS = ("train", "validation", "test")
 
 
@@ -68,8 +70,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     options = parser.parse_args(arguments)
     try:
         options.call(options)
-    except (ValueError, OSError, KeyError, TypeError) as error:  # what the library says of wrong input is enough without a traceback
-        raise SystemExit(f"mlcgmd: {error.args[0] if isinstance(error, KeyError) else error}") from error
+    except (MlcgmdError, OSError) as error:  # what the library, or the system of a file, says of wrong input; a bug keeps its traceback
+        raise SystemExit(f"mlcgmd: {error}") from error
 
 
 def _reading(command: argparse.ArgumentParser) -> None:
@@ -87,7 +89,10 @@ def _read(options: argparse.Namespace) -> list[Any]:
 
     if wrong := [text for text in options.option if "=" not in text]:
         raise SystemExit(f"mlcgmd: --option {wrong[0]}: give NAME=VALUE, such as time_step=0.002")
-    given = {name: yaml.safe_load(value) for name, _, value in (text.partition("=") for text in options.option)}
+    try:
+        given = {name: yaml.safe_load(value) for name, _, value in (text.partition("=") for text in options.option)}
+    except yaml.YAMLError as error:
+        raise SystemExit(f"mlcgmd: --option: {error}; give values as YAML has them, such as time_step=0.002") from error
     return [load(file, options.top, **given) for file in options.file]
 
 
@@ -106,7 +111,10 @@ def _train(options: argparse.Namespace) -> None:
     from .model.training import FIRST_RANK, TrainConfig, minutes, train
     from .paper import datasets
 
-    asked = yaml.safe_load(options.run.read_text())
+    try:
+        asked = yaml.safe_load(options.run.read_bytes())
+    except yaml.YAMLError as error:
+        raise SystemExit(f"mlcgmd train: {options.run} is no YAML of plain values ({error}); see mlcgmd train --help") from error
     if not isinstance(asked, dict):
         raise SystemExit(f"mlcgmd train: {options.run} is no run file: it has no fields; see mlcgmd train --help")
     source = {"files", "validation", "read"} if "files" in asked else {"dataset"}

@@ -12,6 +12,8 @@ from typing import Any, TypeVar
 import numpy as np
 from tqdm import tqdm
 
+from .arguments import COUNT
+
 T = TypeVar("T")
 PINS = hasattr(os, "sched_setaffinity")
 """Whether this platform lets a process choose its cores; if not, the system does."""
@@ -75,7 +77,12 @@ def each(
     """``function(*job)`` of each job, in their order; several at a time, in ``processes`` (one per core) or as many as there are jobs.
 
     The function must be one of a module. One process is this one. When a job fails, those not yet begun are dropped.
+
+    Raises:
+        MlcgmdError: ``processes`` is below 1.
     """
+    if processes is not None:
+        COUNT("processes", processes)
     available = cores()
     processes = min(processes or len(available), len(jobs))
     bar = tqdm(total=len(jobs), desc=label, unit=unit, disable=not progress)

@@ -253,5 +253,5 @@ def test_other_units_and_what_is_no_system_are_refused(model, systems):
     real = coarse_grain(toy_trajectory().assign_attrs(length_unit="angstrom", time_unit="ps", mass_unit="amu"), level=6)
     with pytest.raises(MismatchError, match="in angstrom, ps, amu, the model was trained in sigma, tau, m"):
         rollout.simulate(model, real, **ARGUMENTS)
-    with pytest.raises(TypeError, match="mlcgmd.coarse_grain"):
+    with pytest.raises(ValueError, match="mlcgmd.coarse_grain"):
         rollout.simulate(model, [toy_trajectory()], **ARGUMENTS)

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 from mlcgmd.data import trajectory
+from mlcgmd.errors import DivergedError
 from mlcgmd.md import run as sampler
 from mlcgmd.md.chain import ChainSpec
 from mlcgmd.md.run import run_many, run_md
@@ -136,7 +137,7 @@ def test_refuses_durations_that_do_not_fit(changes: dict[str, float], message: s
 
 
 def test_instability_is_reported(tmp_path: Path) -> None:
-    with pytest.raises(FloatingPointError, match=r"test/chain: MD blew up in segment 0, frame \d+; use a shorter time_step than 0\.25"):
+    with pytest.raises(DivergedError, match=r"test/chain: MD blew up in segment 0, frame \d+; use a shorter time_step than 0\.25"):
         run_md(dataclasses.replace(SPEC, time_step=0.25), tmp_path / "a.nc")
     assert not (tmp_path / "a.nc").exists()
 

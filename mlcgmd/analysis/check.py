@@ -68,6 +68,7 @@ def check(fine: xr.Dataset, level: float | None = None) -> Check:
     Raises:
         MappingError: a level that does not fit the molecules.
     """
+    mapping.check_particles(fine)
     sizes = np.bincount(np.unique(fine.molecule.values, return_inverse=True)[1])
     if level is None:
         level = float(max(1, round(sizes.max() / BEADS)))

@@ -8,10 +8,12 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
+from ..arguments import Number, positive
+from ..errors import MlcgmdError
 from . import scores
 from .distances import expected_difference, expected_distance
 from .ensemble import Case, Ensemble, HasCoarse, cases, composition
-from .measures import MEASURES, WIDTH, Common, Measure, measures_of
+from .measures import MEASURES, WIDTH, Common, Measure, conducts, measures_of
 from .molecules import ConstantMapError
 from .statistics import ConstantSeriesError, Estimate, TooShortError
 
@@ -56,8 +58,10 @@ def compare(
         The table.
 
     Raises:
-        ValueError: a simulation without MD or of other beads, or no frames left.
+        MlcgmdError: a simulation without MD or of other beads, none at all or no frames left; or a temperature for charges that are not
+            known or not neutral.
     """
+    positive("K", optional=True)("temperature", temperature)
     seeds, runs = ensembles(md, run, discard)
     found = cases(seeds, runs)
     rows: list[dict[str, Any]] = []
@@ -66,6 +70,8 @@ def compare(
         of_one = found[name]
         for other in (*of_one.md, model):
             _check_alike(of_one.md[0], other)
+        if temperature is not None:
+            _check_charges(of_one.md[0])
         common = _common(of_one, model, temperature)
         share = model.failed / (model.failed + len(model.position))
         rows.append(
@@ -85,15 +91,18 @@ def ensembles(
     md: Source | Sequence[Source], run: Source | Sequence[Source], discard: float | None
 ) -> tuple[list[Ensemble], list[Ensemble]]:
     """MD and simulations as :func:`compare` takes them; arguments and errors as there."""
+    Number(least=0, optional=True, unit="the time unit of the runs")("discard", discard)
     seeds, runs = [Ensemble.of(source) for source in _several(md)], [_settled(source, discard) for source in _several(run)]
+    if not (seeds and runs):
+        raise MlcgmdError("there is no MD, or no simulation, to compare; give at least one of each")
     names = [e.name for e in seeds]
     if twice := sorted({name for name in names if names.count(name) > 1}):
-        raise ValueError(f"two MD runs are called {twice[0]!r}; give each a name of its own, as in load(..., system=...)")
+        raise MlcgmdError(f"two MD runs are called {twice[0]!r}; give each a name of its own, as in load(..., system=...)")
     return seeds, runs
 
 
 def _several(source: Source | Sequence[Source]) -> list[Source]:
-    return [source] if isinstance(source, xr.Dataset | Ensemble) or hasattr(source, "coarse") else list(source)
+    return list(source) if isinstance(source, Sequence) else [source]
 
 
 def _settled(source: Source, discard: float | None) -> Ensemble:
@@ -103,17 +112,28 @@ def _settled(source: Source, discard: float | None) -> Ensemble:
 
 def _check_alike(md: Ensemble, other: Ensemble) -> None:
     if len(md.mass) != len(other.mass) or not np.allclose(md.mass, other.mass, rtol=1e-4):
-        raise ValueError(
+        raise MlcgmdError(
             f"{md.name} has {len(md.mass)} beads, {other.name} has {len(other.mass)}, or of other masses: compare the same beads,"
             " with MD coarse-grained at the level of the model"
         )
     if md.units != other.units:
-        raise ValueError(f"{md.name} is in {', '.join(md.units)}, {other.name} in {', '.join(other.units)}; compare in one set of units")
+        raise MlcgmdError(f"{md.name} is in {', '.join(md.units)}, {other.name} in {', '.join(other.units)}; compare in one set of units")
     kinds = [[e.component_name[k] for k in e.component] for e in (md, other)]
     if kinds[0] != kinds[1] or (md.box is None) != (other.box is None):
-        raise ValueError(f"{md.name} and {other.name} differ in their components or in having a box; compare the same system")
+        raise MlcgmdError(f"{md.name} and {other.name} differ in their components or in having a box; compare the same system")
     if md.box is not None and other.box is not None and not np.allclose(md.box, other.box, rtol=BOX):
-        raise ValueError(f"{md.name} has a box of {md.box.tolist()}, {other.name} one of {other.box.tolist()}; compare the same system")
+        raise MlcgmdError(f"{md.name} has a box of {md.box.tolist()}, {other.name} one of {other.box.tolist()}; compare the same system")
+
+
+def _check_charges(md: Ensemble) -> None:
+    """Refuse ions that would conduct if their charges were known, or added up to none."""
+    if md.box is None or md.units[0] != "angstrom" or md.charge is None or not md.charge.any() or conducts(md):
+        return
+    charges = dict(zip(md.component_name, md.charge.tolist(), strict=True))
+    raise MlcgmdError(
+        f"{md.name}: the charges of a molecule are {charges} e, which are not known or leave the box charged, so that there is no"
+        " conductivity; correct them, as in run['charge'] = ('species', [...]), or leave temperature= out"
+    )
 
 
 def _common(case: Case, model: Ensemble, temperature: float | None) -> Common:

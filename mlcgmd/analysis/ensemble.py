@@ -13,6 +13,7 @@ import numpy as np
 import xarray as xr
 
 from ..data.trajectory import UNITS, frame_interval
+from ..errors import MlcgmdError
 from . import liquids, molecules, transport
 
 CENTRES = 8
@@ -91,13 +92,15 @@ class Ensemble:
             discard: time from the start that is left out.
 
         Raises:
-            ValueError: no frames are left.
+            MlcgmdError: no frames are left.
         """
         if isinstance(source, Ensemble):
             first = int(np.ceil(discard / source.interval - 1e-9)) if discard else 0
             _check_left(source.name, source.position.shape[1] - first)
             return cls(**vars(source.part(slice(first, None))))
-        data = source if isinstance(source, xr.Dataset) else source.coarse
+        data = source if isinstance(source, xr.Dataset) else getattr(source, "coarse", None)
+        if not isinstance(data, xr.Dataset):
+            raise MlcgmdError(f"a {type(source).__name__} is no trajectory of beads; give one of mlcgmd.coarse_grain or mlcgmd.simulate")
         failed = 0
         if "replica" in data.dims:
             alive = data.failure.values == ""
@@ -164,10 +167,10 @@ class Ensemble:
         """Indices of the beads of a component.
 
         Raises:
-            ValueError: there is no such component.
+            MlcgmdError: there is no such component.
         """
         if component not in self.component_name:
-            raise ValueError(f"{self.name} has no component {component!r}; its components are {list(self.component_name)}")
+            raise MlcgmdError(f"{self.name} has no component {component!r}; its components are {list(self.component_name)}")
         return np.flatnonzero(self.component == self.component_name.index(component))
 
     def molecules(self, component: str) -> list[np.ndarray]:
@@ -192,10 +195,10 @@ class Ensemble:
         """Squared radius of gyration (R, F) of the particles: that of the beads plus what is inside them.
 
         Raises:
-            ValueError: it is not known what is inside the beads.
+            MlcgmdError: it is not known what is inside the beads.
         """
         if self.bead_rg2 is None:
-            raise ValueError(f"{self.name} has no bead_rg2, the squared radius of gyration of the particles in each bead")
+            raise MlcgmdError(f"{self.name} has no bead_rg2, the squared radius of gyration of the particles in each bead")
         inside, mass = (self.bead_rg2, self.mass) if beads is None else (self.bead_rg2[:, :, beads], self.mass[beads])
         return self.rg2(beads) + (inside * mass).sum(axis=2) / mass.sum()
 
@@ -211,10 +214,10 @@ class Ensemble:
         """Radial distribution function of the beads of component ``b`` about those of ``a``, of other molecules.
 
         Raises:
-            ValueError: there is no periodic box.
+            MlcgmdError: there is no periodic box.
         """
         if self.box is None:
-            raise ValueError(f"{self.name} is in no periodic box, so that it has no g(r)")
+            raise MlcgmdError(f"{self.name} is in no periodic box, so that it has no g(r)")
         return liquids.rdf(self.frames, self.box, self.beads(a), self.beads(b), r_max, width, molecule=self.molecule)
 
     def sites(self, species: Species, drift: bool = False) -> np.ndarray:
@@ -244,7 +247,7 @@ class Ensemble:
 
 def _check_left(name: str, frames: int) -> None:
     if frames < 1:
-        raise ValueError(f"{name}: no frames are left; discard less, or run longer")
+        raise MlcgmdError(f"{name}: no frames are left; discard less, or run longer")
 
 
 def composition(name: str) -> str:
@@ -292,12 +295,12 @@ class Case(NamedTuple):
         """The longest distance that all boxes allow, a multiple of the bin width.
 
         Raises:
-            ValueError: a system without a periodic box.
+            MlcgmdError: a system without a periodic box.
         """
         everything = [*self.md, *([self.model] if self.model else [])]
         edges = [e.box.min() for e in everything if e.box is not None]
         if len(edges) < len(everything):
-            raise ValueError(f"{self.md[0].name} is in no periodic box; radial distributions need one")
+            raise MlcgmdError(f"{self.md[0].name} is in no periodic box; radial distributions need one")
         return width * np.floor(min(edges) / 2 / width + 1e-6)
 
 
@@ -305,7 +308,7 @@ def cases(md: Iterable[Ensemble], runs: Iterable[Ensemble] = ()) -> dict[str, Ca
     """MD and simulation of each composition, by its name.
 
     Raises:
-        ValueError: a simulation of a composition of which there is no MD, or two of one.
+        MlcgmdError: a simulation of a composition of which there is no MD, or two of one.
     """
     seeds: dict[str, list[Ensemble]] = {}
     for ensemble in md:
@@ -316,7 +319,7 @@ def cases(md: Iterable[Ensemble], runs: Iterable[Ensemble] = ()) -> dict[str, Ca
         simulated.append(composition(run.name))
         model[simulated[-1]] = run
     if len(model) < len(simulated) or not set(model) <= set(seeds):
-        raise ValueError(f"the simulations are of {simulated}, the MD of {sorted(seeds)}; give one simulation per composition")
+        raise MlcgmdError(f"the simulations are of {simulated}, the MD of {sorted(seeds)}; give one simulation per composition")
     alive = {name: run for name, run in model.items() if len(run.position)}
     return {name: Case(of_one, _two(of_one), alive.get(name)) for name, of_one in seeds.items()}
 

@@ -9,6 +9,7 @@ import numpy as np
 from scipy.ndimage import gaussian_filter1d
 from scipy.signal import find_peaks
 
+from ..errors import MlcgmdError
 from .molecules import _by_chunk, _indices
 
 BIN = 0.1
@@ -46,15 +47,15 @@ def rdf(
     has g = 1 however few particles there are. The last bin ends at the last multiple of ``width`` up to ``r_max``.
 
     Raises:
-        ValueError: wrong shapes, positions that are not finite, missing particles, no pairs, or an ``r_max`` beyond half the
+        MlcgmdError: wrong shapes, positions that are not finite, missing particles, no pairs, or an ``r_max`` beyond half the
             shortest edge, where the nearest image misses neighbours.
     """
     position = np.asarray(position)
     edges = np.asarray(box, np.float64)
     if edges.shape != (3,) or not (np.isfinite(edges) & (edges > 0)).all():
-        raise ValueError(f"the box must be three positive edges, not {edges.tolist()}")
+        raise MlcgmdError(f"the box must be three positive edges, not {edges.tolist()}")
     if not width <= r_max <= edges.min() / 2:
-        raise ValueError(
+        raise MlcgmdError(
             f"r_max = {r_max:g} must be between the bin width ({width:g}) and half the shortest edge of the box ({edges.min() / 2:g})"
         )
     n = position.shape[1]
@@ -63,7 +64,9 @@ def rdf(
     keep = i != j if molecule is None else np.asarray(molecule)[i] != np.asarray(molecule)[j]
     i, j = i[keep], j[keep]
     if not len(i):
-        raise ValueError(f"there are no pairs between {len(a)} particles and {len(b)}; give groups that are not empty or the same molecule")
+        raise MlcgmdError(
+            f"there are no pairs between {len(a)} particles and {len(b)}; give groups that are not empty or the same molecule"
+        )
     bins = int(r_max / width + 1e-9)
     limit = width * np.arange(bins + 1)
 
@@ -104,10 +107,10 @@ def distance(a: Rdf, b: Rdf) -> float:
     """Mean of |g_a(r) - g_b(r)| over r.
 
     Raises:
-        ValueError: the two have different bins.
+        MlcgmdError: the two have different bins.
     """
     if not np.array_equal(a.r, b.r):
-        raise ValueError(
+        raise MlcgmdError(
             f"the curves have different bins ({len(a.r)} to {a.r[-1]:g} and {len(b.r)} to {b.r[-1]:g}); use one r_max and width"
         )
     return float(np.abs(a.g - b.g).mean())

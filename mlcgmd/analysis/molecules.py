@@ -10,6 +10,8 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.spatial.distance import pdist
 
+from ..errors import MlcgmdError
+
 CHUNK = 2**22
 """Most float64 values that an intermediate array holds (32 MiB)."""
 
@@ -17,16 +19,16 @@ CHUNK = 2**22
 def _by_chunk(function: Callable[[np.ndarray], np.ndarray], position: np.ndarray, values_per_frame: int) -> np.ndarray:
     """``function`` of chunks of frames in float64, joined along the frames; refuses what is no finite trajectory."""
     if position.ndim != 3 or position.shape[2] != 3:
-        raise ValueError(f"position must have shape (frames, particles, 3), not {position.shape}")
+        raise MlcgmdError(f"position must have shape (frames, particles, 3), not {position.shape}")
     if not len(position):
-        raise ValueError("the trajectory has zero frames")
+        raise MlcgmdError("the trajectory has zero frames")
     step = max(1, CHUNK // max(1, values_per_frame))
     parts = []
     for start in range(0, len(position), step):
         part = position[start : start + step].astype(np.float64)
         if not np.isfinite(part).all():
             frame, particle, _ = np.argwhere(~np.isfinite(part))[0]
-            raise ValueError(f"the position of particle {particle} in frame {start + frame} is not finite; cut the trajectory before it")
+            raise MlcgmdError(f"the position of particle {particle} in frame {start + frame} is not finite; cut the trajectory before it")
         parts.append(function(part))
     return np.concatenate(parts)
 
@@ -34,7 +36,7 @@ def _by_chunk(function: Callable[[np.ndarray], np.ndarray], position: np.ndarray
 def _masses(position: np.ndarray, mass: np.ndarray) -> np.ndarray:
     mass = np.asarray(mass, np.float64)
     if mass.shape != position.shape[1:2] or not (np.isfinite(mass) & (mass > 0)).all():
-        raise ValueError(f"mass must hold {position.shape[1:2]} positive numbers, one per particle; it has shape {mass.shape}")
+        raise MlcgmdError(f"mass must hold {position.shape[1:2]} positive numbers, one per particle; it has shape {mass.shape}")
     return mass
 
 
@@ -42,7 +44,7 @@ def _indices(index: np.ndarray, width: int, n: int) -> np.ndarray:
     index = np.asarray(index, np.intp).reshape(-1, width)
     bad = np.flatnonzero(((index < 0) | (index >= n)).any(axis=1))
     if len(bad):
-        raise ValueError(f"row {bad[0]} = {index[bad[0]].tolist()} names a particle that is not there (particles are 0 to {n - 1})")
+        raise MlcgmdError(f"row {bad[0]} = {index[bad[0]].tolist()} names a particle that is not there (particles are 0 to {n - 1})")
     return index
 
 
@@ -50,7 +52,7 @@ def radius_of_gyration_squared(position: np.ndarray, mass: np.ndarray) -> np.nda
     """Mass-weighted squared radius of gyration sum_i m_i |r_i - R|^2 / M about the centre of mass R: (F,), length unit squared.
 
     Raises:
-        ValueError: wrong shapes, zero frames, positions that are not finite, masses that are not positive.
+        MlcgmdError: wrong shapes, zero frames, positions that are not finite, masses that are not positive.
     """
     position = np.asarray(position)
     return internal_rg2(position, mass, np.zeros(position.shape[1:2], np.intp), 1)
@@ -63,13 +65,13 @@ def internal_rg2(position: np.ndarray, mass: np.ndarray, bead: np.ndarray, n_bea
     beads (both mass-weighted) plus this, exactly (Huygens-Steiner theorem).
 
     Raises:
-        ValueError: as :func:`radius_of_gyration_squared`; a bead out of range or empty.
+        MlcgmdError: as :func:`radius_of_gyration_squared`; a bead out of range or empty.
     """
     position = np.asarray(position)
     mass = _masses(position, mass)
     bead = np.asarray(bead)
     if bead.shape != mass.shape or not np.array_equal(np.unique(bead), np.arange(n_beads)):
-        raise ValueError(f"bead must give each of {len(mass)} particles one of the beads 0 to {n_beads - 1} and leave none empty")
+        raise MlcgmdError(f"bead must give each of {len(mass)} particles one of the beads 0 to {n_beads - 1} and leave none empty")
     weight = (bead == np.arange(n_beads)[:, None]) * mass
     weight /= weight.sum(axis=1, keepdims=True)
 
@@ -84,7 +86,7 @@ def pair_distances(position: np.ndarray, pairs: np.ndarray | None = None) -> np.
     """Distances (F, n_pairs) of ``pairs`` (n_pairs, 2), by default all i < j in the order of ``numpy.triu_indices``.
 
     Raises:
-        ValueError: wrong shapes, zero frames, positions that are not finite, pairs of missing particles.
+        MlcgmdError: wrong shapes, zero frames, positions that are not finite, pairs of missing particles.
     """
     position = np.asarray(position)
     n = position.shape[1]
@@ -116,7 +118,7 @@ def bond_angles(position: np.ndarray, triple: np.ndarray) -> np.ndarray:
     """Angles (F, n_angles) at the middle particle of ``triple`` (n_angles, 3), in degrees, 180 = straight.
 
     Raises:
-        ValueError: wrong shapes, zero frames, positions that are not finite, triples of missing particles.
+        MlcgmdError: wrong shapes, zero frames, positions that are not finite, triples of missing particles.
     """
     position = np.asarray(position)
     triple = _indices(triple, 3, position.shape[1])
@@ -133,10 +135,10 @@ def contact_map(position: np.ndarray, cutoff: float) -> np.ndarray:
     """Fraction of frames in which two particles are within ``cutoff``: (N, N), symmetric, diagonal 1.
 
     Raises:
-        ValueError: wrong shapes, zero frames, positions that are not finite, a cutoff that is not positive.
+        MlcgmdError: wrong shapes, zero frames, positions that are not finite, a cutoff that is not positive.
     """
     if not cutoff > 0:
-        raise ValueError(f"the contact cutoff must be positive, not {cutoff}")
+        raise MlcgmdError(f"the contact cutoff must be positive, not {cutoff}")
     position = np.asarray(position)
     n = position.shape[1]
     # One frame at a time: no pair matrix of many frames, and faster than a vectorised gather.
@@ -147,7 +149,7 @@ def contact_map(position: np.ndarray, cutoff: float) -> np.ndarray:
     return contacts
 
 
-class ConstantMapError(ValueError):
+class ConstantMapError(MlcgmdError):
     """A contact map that does not vary, so that its correlation is not defined."""
 
 
@@ -155,12 +157,12 @@ def contact_correlation(a: np.ndarray, b: np.ndarray, bond: np.ndarray) -> float
     """Pearson correlation of two contact maps (N, N) over the pairs that are neither identical nor bonded.
 
     Raises:
-        ValueError: shapes differ.
+        MlcgmdError: shapes differ.
         ConstantMapError: a map does not vary over those pairs.
     """
     a, b = np.asarray(a), np.asarray(b)
     if a.shape != b.shape or a.ndim != 2 or a.shape[0] != a.shape[1]:
-        raise ValueError(f"contact maps must be square and of one size, not {a.shape} and {b.shape}")
+        raise MlcgmdError(f"contact maps must be square and of one size, not {a.shape} and {b.shape}")
     keep = np.triu(np.ones(a.shape, bool), 1)
     i, j = _indices(bond, 2, len(a)).T
     keep[i, j] = keep[j, i] = False
@@ -184,10 +186,10 @@ class Tica:
         """Components (F, 2) of ``features`` (F, n_features), of the fitted or of another trajectory.
 
         Raises:
-            ValueError: another number of features than fitted.
+            MlcgmdError: another number of features than fitted.
         """
         if features.ndim != 2 or features.shape[1] != len(self.mean):
-            raise ValueError(f"features must have shape (frames, {len(self.mean)}) as those fitted, not {features.shape}")
+            raise MlcgmdError(f"features must have shape (frames, {len(self.mean)}) as those fitted, not {features.shape}")
         return (features - self.mean) @ self.vectors
 
 
@@ -197,17 +199,17 @@ def tica(features: list[np.ndarray], lag: int) -> Tica:
     ``lag`` is in frames. Signs are fixed: the largest entry of each vector is positive.
 
     Raises:
-        ValueError: a run is not longer than the lag, is not finite, or fewer than two components vary.
+        MlcgmdError: a run is not longer than the lag, is not finite, or fewer than two components vary.
         ImportError: deeptime is not installed.
     """
     from deeptime.decomposition import TICA  # an optional extra, so not at the top
 
     for i, run in enumerate(features):
         if lag < 1 or len(run) <= lag or not np.isfinite(run).all():
-            raise ValueError(f"run {i}: TICA needs finite features and more frames ({len(run)}) than the lag ({lag}), which is >= 1")
+            raise MlcgmdError(f"run {i}: TICA needs finite features and more frames ({len(run)}) than the lag ({lag}), which is >= 1")
     model = TICA(lagtime=lag, scaling=None, dim=2).fit([np.asarray(run, np.float64) for run in features]).fetch_model()
     vectors = model.instantaneous_coefficients[:, :2]
     if vectors.shape[1] < 2:
-        raise ValueError("fewer than two independent features vary; give more features")
+        raise MlcgmdError("fewer than two independent features vary; give more features")
     vectors = vectors * np.sign(vectors[np.abs(vectors).argmax(axis=0), [0, 1]])
     return Tica(model.mean_0, vectors, model.timescales(2))

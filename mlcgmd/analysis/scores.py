@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
+from ..errors import MlcgmdError
 from . import liquids, molecules, statistics, transport
 from .distances import RELATIVE, STANDARDISED, expected_distance, expected_log2
 from .ensemble import Case, Ensemble, Species, composition
@@ -346,7 +347,7 @@ def conductivity(by_name: Mapping[str, Case], table: pd.DataFrame, temperature: 
 
 def _volume(ensemble: Ensemble) -> float:
     if ensemble.box is None:
-        raise ValueError(f"{ensemble.name} is in no periodic box, so that it has no conductivity")
+        raise MlcgmdError(f"{ensemble.name} is in no periodic box, so that it has no conductivity")
     return ensemble.box.prod()
 
 

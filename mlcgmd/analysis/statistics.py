@@ -15,17 +15,19 @@ from scipy.signal import lfilter
 from scipy.special import ndtr
 from scipy.stats import linregress, wasserstein_distance
 
+from ..errors import MlcgmdError
+
 WINDOW = 5
 """Length of the summation window in integrated autocorrelation times: cuts exp(-5) = 0.7 % of an exponential."""
 MIN_WINDOWS = 4
 """Replicas together must hold this many windows, so 20 relaxation times: below, their mean follows the fluctuations."""
 
 
-class TooShortError(ValueError):
+class TooShortError(MlcgmdError):
     """A series too short for the question; the message tells how long it would have to be."""
 
 
-class ConstantSeriesError(ValueError):
+class ConstantSeriesError(MlcgmdError):
     """A series that does not vary, so that it has no autocorrelation."""
 
 
@@ -39,10 +41,10 @@ class Estimate(NamedTuple):
 def _values(x: ArrayLike, name: str) -> np.ndarray:
     values = np.asarray(x, dtype=np.float64)
     if values.size == 0:
-        raise ValueError(f"{name} has no values (shape {values.shape}); give at least one frame")
+        raise MlcgmdError(f"{name} has no values (shape {values.shape}); give at least one frame")
     if not np.isfinite(values).all():
         where = tuple(int(i) for i in np.argwhere(~np.isfinite(values))[0])
-        raise ValueError(f"{name} is not finite at index {where}; cut the run before it")
+        raise MlcgmdError(f"{name} is not finite at index {where}; cut the run before it")
     return values
 
 
@@ -50,7 +52,7 @@ def _series(x: ArrayLike) -> np.ndarray:
     """``x`` as finite replicas (R, F)."""
     values = _values(x, "the series")
     if values.ndim not in (1, 2):
-        raise ValueError(f"a series has shape (frames,) or (replicas, frames), not {values.shape}")
+        raise MlcgmdError(f"a series has shape (frames,) or (replicas, frames), not {values.shape}")
     return np.atleast_2d(values)
 
 
@@ -62,7 +64,7 @@ def autocorrelation(x: ArrayLike, mean: float | None = None) -> np.ndarray:
     2 tau / (R F), tau the relaxation time in frames. Computed by FFT with zero padding (Wiener-Khinchin).
 
     Raises:
-        ValueError: no frames, values that are not finite, or a constant series.
+        MlcgmdError: no frames, values that are not finite, or a constant series.
     """
     series = _series(x)
     frames = series.shape[1]
@@ -111,10 +113,10 @@ def relaxation_time(x: ArrayLike, interval: float) -> Estimate:
     Raises:
         TooShortError: the replicas hold fewer than two windows each or four together (about 20 relaxation times; a run of
             fewer can pass, for it knows only its own, underestimated, relaxation time).
-        ValueError: no frames, values that are not finite, a constant series, or an interval that is not positive.
+        MlcgmdError: no frames, values that are not finite, a constant series, or an interval that is not positive.
     """
     if not interval > 0:
-        raise ValueError(f"the frame interval must be positive, not {interval}")
+        raise MlcgmdError(f"the frame interval must be positive, not {interval}")
     series = _series(x)
     tau, window = _integrated(series)
     error = abs(tau) * float(np.sqrt(4 * (window + 0.5 - tau) / series.size))
@@ -139,7 +141,7 @@ def standard_error(x: ArrayLike) -> float:
 
     Raises:
         TooShortError: as in :func:`relaxation_time`.
-        ValueError: no frames or values that are not finite.
+        MlcgmdError: no frames or values that are not finite.
     """
     series = _series(x)
     if np.ptp(series) == 0 and series.size > 1:
@@ -176,14 +178,14 @@ def bootstrap(
     never the correlated frames of one run.
 
     Raises:
-        ValueError: fewer than two units, arrays of unequal length, values that are not finite, or n < 2.
+        MlcgmdError: fewer than two units, arrays of unequal length, values that are not finite, or n < 2.
     """
     arrays = [_values(a, f"sample {i}") for i, a in enumerate(samples if isinstance(samples, tuple) else (samples,))]
     units = {len(a) for a in arrays}
     if len(units) != 1 or min(units) < 2:
-        raise ValueError(f"the samples must count the same two or more units, not {[len(a) for a in arrays]}")
+        raise MlcgmdError(f"the samples must count the same two or more units, not {[len(a) for a in arrays]}")
     if n < 2:
-        raise ValueError(f"a standard error needs two or more resamplings, not {n}")
+        raise MlcgmdError(f"a standard error needs two or more resamplings, not {n}")
     draws = rng.integers(min(units), size=(n, min(units)))
     return np.std([np.asarray(statistic(*(a[draw] for a in arrays))) for draw in draws], axis=0, ddof=1)
 
@@ -192,7 +194,7 @@ def emd(a: ArrayLike, b: ArrayLike) -> float:
     """Earth mover's (first Wasserstein) distance between the distributions of two sets of values, in their unit.
 
     Raises:
-        ValueError: no values, or values that are not finite.
+        MlcgmdError: no values, or values that are not finite.
     """
     return float(wasserstein_distance(_values(a, "the first set").ravel(), _values(b, "the second set").ravel()))
 
@@ -203,12 +205,12 @@ def emd_halves(x: ArrayLike) -> float:
     Halves are shorter than the run: two independent whole runs would differ by about 1 / sqrt(2) of this.
 
     Raises:
-        ValueError: not one run, or values that are not finite.
+        MlcgmdError: not one run, or values that are not finite.
         TooShortError: fewer than two frames.
     """
     run = _values(x, "the run")
     if run.ndim != 1:
-        raise ValueError(f"the halves are those of one run (frames,), not of shape {run.shape}; call once per replica")
+        raise MlcgmdError(f"the halves are those of one run (frames,), not of shape {run.shape}; call once per replica")
     if len(run) < 2:
         raise TooShortError("one frame has no halves; give two or more")
     return emd(run[: len(run) // 2], run[len(run) // 2 :])
@@ -217,10 +219,10 @@ def emd_halves(x: ArrayLike) -> float:
 def _spread(truth: np.ndarray) -> float:
     """Sum of squares of the true values about their mean."""
     if truth.ndim != 1:
-        raise ValueError(f"R^2 compares values of shape (n,), not {truth.shape}")
+        raise MlcgmdError(f"R^2 compares values of shape (n,), not {truth.shape}")
     spread = float(np.sum((truth - truth.mean()) ** 2))
     if spread <= 1e-24 * np.sum(truth**2):
-        raise ValueError("R^2 needs two or more different true values")
+        raise MlcgmdError("R^2 needs two or more different true values")
     return spread
 
 
@@ -230,11 +232,11 @@ def r2(truth: ArrayLike, prediction: ArrayLike) -> float:
     Not a squared correlation: a constant offset or a wrong scale lowers it, below zero if need be.
 
     Raises:
-        ValueError: shapes differ, values are not finite, or the true values are all equal.
+        MlcgmdError: shapes differ, values are not finite, or the true values are all equal.
     """
     true, predicted = _values(truth, "truth"), _values(prediction, "prediction")
     if true.shape != predicted.shape:
-        raise ValueError(f"truth {true.shape} and prediction {predicted.shape} differ in shape")
+        raise MlcgmdError(f"truth {true.shape} and prediction {predicted.shape} differ in shape")
     return 1 - float(np.sum((true - predicted) ** 2)) / _spread(true)
 
 
@@ -246,14 +248,14 @@ def r2_ceiling(truth: ArrayLike, error_truth: ArrayLike, error_prediction: Array
     (n,) or one number for all. The spread of the measured y_i already contains their errors.
 
     Raises:
-        ValueError: shapes do not match, values are not finite, errors are negative, or the true values are all equal.
+        MlcgmdError: shapes do not match, values are not finite, errors are negative, or the true values are all equal.
     """
     true = _values(truth, "truth")
     variance = np.zeros_like(true)
     for name, error in (("error_truth", error_truth), ("error_prediction", error_prediction)):
         values = _values(error, name)
         if values.shape not in ((), true.shape) or (values < 0).any():
-            raise ValueError(f"{name} must be one number or of shape {true.shape}, and not negative; it has shape {values.shape}")
+            raise MlcgmdError(f"{name} must be one number or of shape {true.shape}, and not negative; it has shape {values.shape}")
         variance += values**2
     return 1 - float(variance.sum()) / _spread(true)
 
@@ -262,10 +264,10 @@ def power_law(x: ArrayLike, y: ArrayLike) -> Estimate:
     """Exponent a of y ~ x^a: slope of a straight line through the logarithms, with its standard error from the residuals.
 
     Raises:
-        ValueError: values that are not positive, or fewer than three points.
+        MlcgmdError: values that are not positive, or fewer than three points.
     """
     a, b = _values(x, "x"), _values(y, "y")
     if a.shape != b.shape or a.size < 3 or (a <= 0).any() or (b <= 0).any():
-        raise ValueError(f"a power law needs three or more pairs of positive values, not {a.tolist()} and {b.tolist()}")
+        raise MlcgmdError(f"a power law needs three or more pairs of positive values, not {a.tolist()} and {b.tolist()}")
     fit = linregress(np.log(a), np.log(b))
     return Estimate(float(fit.slope), float(fit.stderr))

@@ -12,6 +12,7 @@ from numpy.typing import ArrayLike
 from scipy import constants, fft
 from scipy.signal import savgol_filter
 
+from ..errors import MlcgmdError
 from .statistics import TooShortError
 
 CM2_PER_S = 1e-4
@@ -55,12 +56,12 @@ class Fit(NamedTuple):
 def _replicas(position: ArrayLike, interval: float = 1.0) -> np.ndarray:
     array = np.asarray(position)
     if array.ndim != 4 or array.shape[3] != 3 or 0 in array.shape:
-        raise ValueError(f"position must have shape (replicas, frames, particles, 3), none of them 0, not {array.shape}")
+        raise MlcgmdError(f"position must have shape (replicas, frames, particles, 3), none of them 0, not {array.shape}")
     if not np.isfinite(array).all():
         replica, frame, particle, _ = np.argwhere(~np.isfinite(array))[0]
-        raise ValueError(f"replica {replica}: particle {particle} in frame {frame} is not finite; leave this replica out or cut the run")
+        raise MlcgmdError(f"replica {replica}: particle {particle} in frame {frame} is not finite; leave this replica out or cut the run")
     if not interval > 0:
-        raise ValueError(f"the frame interval must be positive, not {interval}")
+        raise MlcgmdError(f"the frame interval must be positive, not {interval}")
     return array
 
 
@@ -70,16 +71,16 @@ def endpoint_diffusion(position: np.ndarray, duration: float) -> float:
     The definition of TRI-AMDD/htp_md: the two ends only. No drift is removed here; htp_md takes positions of :func:`remove_drift`.
 
     Raises:
-        ValueError: not a trajectory of two or more frames of finite positions, or a duration that is not positive.
+        MlcgmdError: not a trajectory of two or more frames of finite positions, or a duration that is not positive.
     """
     position = np.asarray(position)
     if position.ndim != 3 or position.shape[2] != 3 or len(position) < 2 or not position.shape[1]:
-        raise ValueError(f"position must have shape (frames, particles, 3) with two or more frames, not {position.shape}")
+        raise MlcgmdError(f"position must have shape (frames, particles, 3) with two or more frames, not {position.shape}")
     if not duration > 0:
-        raise ValueError(f"the duration must be positive, not {duration}")
+        raise MlcgmdError(f"the duration must be positive, not {duration}")
     step = position[-1].astype(np.float64) - position[0]
     if not np.isfinite(step).all():
-        raise ValueError(f"particle {np.argwhere(~np.isfinite(step))[0][0]} is not finite in the first or last frame; cut the run")
+        raise MlcgmdError(f"particle {np.argwhere(~np.isfinite(step))[0][0]} is not finite in the first or last frame; cut the run")
     return float((step**2).sum(axis=1).mean() / (6 * duration) * CM2_PER_S)
 
 
@@ -89,12 +90,12 @@ def remove_drift(position: np.ndarray, mass: np.ndarray) -> np.ndarray:
     In a small box the drift of the whole is no small part of how far an ion goes.
 
     Raises:
-        ValueError: wrong shapes, positions that are not finite, masses that are not positive.
+        MlcgmdError: wrong shapes, positions that are not finite, masses that are not positive.
     """
     position = _replicas(position)
     mass = np.asarray(mass, np.float64)
     if mass.shape != position.shape[2:3] or not (np.isfinite(mass) & (mass > 0)).all():
-        raise ValueError(f"mass must hold {position.shape[2]} positive numbers, one per particle of the whole system, not {mass.shape}")
+        raise MlcgmdError(f"mass must hold {position.shape[2]} positive numbers, one per particle of the whole system, not {mass.shape}")
     centre = np.einsum("rfnx,n->rfx", position, mass) / mass.sum()
     return position - centre[:, :, None]
 
@@ -106,7 +107,7 @@ def mean_squared_displacement(position: np.ndarray) -> np.ndarray:
     autocorrelation, an FFT: O(F log F) (Calandrini et al. 2011, section 2.2).
 
     Raises:
-        ValueError: wrong shape or positions that are not finite.
+        MlcgmdError: wrong shape or positions that are not finite.
     """
     position = _replicas(position)
     frames = position.shape[1]
@@ -130,13 +131,13 @@ def local_exponent(msd: np.ndarray, longest: int) -> tuple[np.ndarray, np.ndarra
     The slope is that of a straight line through the octave about each lag; ``msd`` (F,) starts at lag 0.
 
     Raises:
-        ValueError: fewer than two lags, or an MSD that is not positive.
+        MlcgmdError: fewer than two lags, or an MSD that is not positive.
     """
     msd = np.asarray(msd, np.float64)
     if msd.ndim != 1 or not 2 <= longest < len(msd):
-        raise ValueError(f"the longest lag must be 2 to {len(msd) - 1} frames for an MSD of shape {msd.shape}, not {longest}")
+        raise MlcgmdError(f"the longest lag must be 2 to {len(msd) - 1} frames for an MSD of shape {msd.shape}, not {longest}")
     if not (np.isfinite(msd[1:]) & (msd[1:] > 0)).all():
-        raise ValueError("the MSD is not positive at each lag: the particles do not move; is this one frame, repeated?")
+        raise MlcgmdError("the MSD is not positive at each lag: the particles do not move; is this one frame, repeated?")
     points = np.linspace(0, np.log(longest), int(PER_OCTAVE * np.log2(longest)) + 1)
     values = np.interp(points, np.log(np.arange(1, len(msd))), np.log(msd[1:]))
     slope = savgol_filter(values, PER_OCTAVE + 1, polyorder=1, deriv=1, delta=points[1])
@@ -152,7 +153,7 @@ def fit_window(msd: np.ndarray) -> Window:
 
     Raises:
         TooShortError: fewer than four frames.
-        ValueError: an MSD that is not positive.
+        MlcgmdError: an MSD that is not positive.
     """
     if len(msd) < 4:
         raise TooShortError(f"{len(msd)} frames are too few for a diffusion coefficient; give at least 4")
@@ -224,7 +225,7 @@ def diffusion(position: np.ndarray, interval: float, window: tuple[float, float]
 
     Raises:
         TooShortError: fewer than four frames, or the window is beyond the run.
-        ValueError: wrong shape, positions that are not finite or do not move, an interval that is not positive.
+        MlcgmdError: wrong shape, positions that are not finite or do not move, an interval that is not positive.
     """
     position = _replicas(position, interval)
     msd = mean_squared_displacement(position)
@@ -253,7 +254,7 @@ def diffusion(position: np.ndarray, interval: float, window: tuple[float, float]
 def _per_volume(volume: float, temperature: float) -> float:
     """e^2 / (V kT) in S/cm per cm^2/s; ``volume`` in angstrom^3, ``temperature`` in K."""
     if not (volume > 0 and temperature > 0):
-        raise ValueError(f"volume ({volume} angstrom^3) and temperature ({temperature} K) must be positive")
+        raise MlcgmdError(f"volume ({volume} angstrom^3) and temperature ({temperature} K) must be positive")
     return constants.e**2 / (volume * CM3 * constants.k * temperature)
 
 
@@ -263,7 +264,7 @@ def nernst_einstein(diffusion: ArrayLike, count: ArrayLike, charge: ArrayLike, v
     ``diffusion`` (k,) in cm^2/s of species with ``count`` (k,) ions of ``charge`` (k,) e in ``volume`` angstrom^3.
 
     Raises:
-        ValueError: shapes differ, or a volume or temperature that is not positive.
+        MlcgmdError: shapes differ, or a volume or temperature that is not positive.
     """
     return float(_carried(diffusion, count, charge).sum() * _per_volume(volume, temperature))
 
@@ -277,7 +278,7 @@ def transference(diffusion: ArrayLike, count: ArrayLike, charge: ArrayLike) -> n
 def _carried(diffusion: ArrayLike, count: ArrayLike, charge: ArrayLike) -> np.ndarray:
     d, n, z = (np.asarray(x, np.float64) for x in (diffusion, count, charge))
     if not d.shape == n.shape == z.shape or d.ndim != 1:
-        raise ValueError(f"diffusion {d.shape}, count {n.shape} and charge {z.shape} must be one number per species each")
+        raise MlcgmdError(f"diffusion {d.shape}, count {n.shape} and charge {z.shape} must be one number per species each")
     return n * z**2 * d
 
 
@@ -285,14 +286,14 @@ def charge_displacement(position: np.ndarray, charge: np.ndarray) -> np.ndarray:
     """Sum over particles of charge times position, (R, F, 1, 3) in e angstrom: one particle whose MSD is the collective one.
 
     Raises:
-        ValueError: wrong shapes, or charges that do not add up to zero, for then it depends on the drift of the box.
+        MlcgmdError: wrong shapes, or charges that do not add up to zero, for then it depends on the drift of the box.
     """
     position = _replicas(position)
     charge = np.asarray(charge, np.float64)
     if charge.shape != position.shape[2:3]:
-        raise ValueError(f"charge must hold {position.shape[2]} numbers, one per particle, not {charge.shape}")
+        raise MlcgmdError(f"charge must hold {position.shape[2]} numbers, one per particle, not {charge.shape}")
     if abs(charge.sum()) > 1e-6 * np.abs(charge).sum():
-        raise ValueError(f"the charges add up to {charge.sum():g} e, not zero; give all ions")
+        raise MlcgmdError(f"the charges add up to {charge.sum():g} e, not zero; give all ions")
     return np.einsum("rfnx,n->rfx", position, charge)[:, :, None]
 
 

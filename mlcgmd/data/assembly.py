@@ -8,8 +8,9 @@ import xarray as xr
 from mdtraj.core.element import Element
 
 from . import trajectory
-from .periodic import centres_of_mass, molecules_from_bonds, through_box, unwrapped, whole
-from .trajectory import NETWORK, TrajectoryError
+from .continuity import NETWORK
+from .periodic import jumps, molecules_from_bonds, through_box, unwrapped, whole
+from .trajectory import TrajectoryError
 
 STANDARD = [Element.getByAtomicNumber(z) for z in range(1, 93)]
 """The elements from H to U; ``STANDARD[z - 1]`` has atomic number z."""
@@ -140,14 +141,11 @@ def check_continuous(dataset: xr.Dataset, box: np.ndarray) -> None:
     Raises:
         TrajectoryError: there is one.
     """
-    position, molecules, mass = dataset.position.values, dataset.molecule.values, dataset.mass.values.astype(np.float64)
-    chunk = max(2, 2**21 // position.shape[1])
-    for start in range(0, len(position) - 1, chunk):  # frames overlap by one
-        part = slice(start, start + chunk + 1)
-        jumps = np.abs(np.diff(centres_of_mass(position[part], molecules, mass), axis=0)) > 0.5 * box[part][1:, None]
-        if not jumps.any():
+    mass = dataset.mass.values.astype(np.float64)
+    for start, _, jumped in jumps(dataset.position.values, box, dataset.molecule.values, mass):
+        if not jumped.any():
             continue
-        frame, molecule, _ = np.argwhere(jumps)[0] + [start, 0, 0]
+        frame, molecule, _ = np.argwhere(jumped)[0] + [start, 0, 0]
         raise TrajectoryError(
             f"{dataset.attrs['system']}: molecule {molecule} jumps by more than half the box after frame {frame}: the coordinates look"
             " wrapped; give unwrapped coordinates or unwrap=True"

@@ -7,6 +7,7 @@ import mdtraj
 import numpy as np
 import xarray as xr
 
+from ..errors import MissingPackageError, MlcgmdError
 from ..paths import atomic
 from .trajectory import TrajectoryError
 
@@ -24,7 +25,7 @@ def one_replica(run: xr.Dataset, replica: int = 0) -> xr.Dataset:
         TrajectoryError: there is no such replica, or it failed at its start.
     """
     if not isinstance(run, xr.Dataset):
-        raise TypeError(f"a {type(run).__name__} is no trajectory; give one simulation of the list, or the .coarse of a system")
+        raise MlcgmdError(f"a {type(run).__name__} is no trajectory; give one simulation of the list, or the .coarse of a system")
     if "replica" not in run.dims:
         return run
     if not 0 <= replica < run.sizes["replica"]:
@@ -97,13 +98,13 @@ def to_mdanalysis(run: xr.Dataset, replica: int = 0) -> Any:
         replica: which one, of a simulation.
 
     Raises:
-        ImportError: MDAnalysis is not installed.
+        MissingPackageError: MDAnalysis is not installed.
         TrajectoryError: as :func:`one_replica`.
     """
     try:
         import MDAnalysis
     except ImportError as error:
-        raise ImportError("MDAnalysis is not installed; it is the optional extra `pip install mlcgmd[mdanalysis]`") from error
+        raise MissingPackageError("MDAnalysis is not installed; it is the optional extra `pip install mlcgmd[mdanalysis]`") from error
     one = one_replica(run, replica)
     molecule = np.unique(one.molecule.values, return_inverse=True)[1]
     first = np.unique(molecule, return_index=True)[1]
@@ -132,12 +133,12 @@ def export(run: xr.Dataset, path: Path | str, replica: int = 0) -> list[Path]:
         The files, the trajectory first.
 
     Raises:
-        ValueError: another format.
+        MlcgmdError: another format.
         TrajectoryError: as :func:`to_mdtraj`.
     """
     path = Path(path)
     if path.suffix not in FORMATS:
-        raise ValueError(f"{path} ends in {path.suffix or 'nothing'}; give one of {', '.join(FORMATS)}")
+        raise MlcgmdError(f"{path} ends in {path.suffix or 'nothing'}; give one of {', '.join(FORMATS)}")
     frames = to_mdtraj(run, replica)
     files = [path] if path.suffix in (".pdb", ".gro") else [path, path.with_suffix(".pdb")]
     for file, part in zip(files, (frames, frames[0]), strict=False):

@@ -5,6 +5,7 @@ equal size (METIS, Karypis & Kumar 1998; Fu et al. 2023, section 3.1); a bead si
 mass of its particles, and two beads are bonded where a bond crosses between them.
 """
 
+import numbers
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,10 +14,11 @@ import xarray as xr
 from scipy.sparse import csr_array
 from scipy.sparse.csgraph import breadth_first_order, connected_components
 
+from ..errors import MlcgmdError
 from . import trajectory
 
 
-class MappingError(ValueError):
+class MappingError(MlcgmdError):
     """A system that cannot be coarse-grained as asked."""
 
 
@@ -124,8 +126,9 @@ def partition(fine: xr.Dataset, level: float) -> CoarseGraining:
     Raises:
         MappingError: level < 1, larger than the largest molecule, or a disconnected molecule.
     """
-    if not level >= 1:
-        raise MappingError(f"level {level} is below 1: it is the number of particles per bead")
+    check_particles(fine)
+    if not (isinstance(level, numbers.Real) and level >= 1):
+        raise MappingError(f"level {level!r} is no number, or below 1: it is the number of particles per bead")
     bond = fine.bond.values
     molecule = fine.molecule.values
     mass = fine.mass.values.astype(float)
@@ -152,6 +155,17 @@ def partition(fine: xr.Dataset, level: float) -> CoarseGraining:
         level=float(level),
         particle_mass=mass,
     )
+
+
+def check_particles(fine: xr.Dataset) -> None:
+    """Refuse what is no trajectory.
+
+    Raises:
+        MappingError: it is something else, or a simulation of replicas.
+    """
+    if not isinstance(fine, xr.Dataset) or "replica" in fine.dims:
+        what = "simulation of replicas" if isinstance(fine, xr.Dataset) else type(fine).__name__
+        raise MappingError(f"a {what} is no trajectory of particles; give one of mlcgmd.load, or one replica: run.isel(replica=0)")
 
 
 def _parts_of(graph: csr_array, k: int, where: str) -> np.ndarray:

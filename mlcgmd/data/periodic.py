@@ -3,6 +3,8 @@
 Positions are (F, N, 3), boxes (F, 3) edges in the same unit, bonds (n_bonds, 2) particle indices.
 """
 
+from collections.abc import Iterator
+
 import numpy as np
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import breadth_first_order, connected_components
@@ -18,6 +20,21 @@ def centres_of_mass(position: np.ndarray, molecule: np.ndarray, mass: np.ndarray
     n = len(molecule)
     weight = coo_array((mass / np.bincount(molecule, mass)[molecule], (molecule, np.arange(n)))).tocsr()
     return (weight @ position.transpose(1, 0, 2).reshape(n, -1)).reshape(weight.shape[0], -1, 3).transpose(1, 0, 2)
+
+
+def jumps(
+    position: np.ndarray, box: np.ndarray, molecule: np.ndarray, mass: np.ndarray, share: float = 0.5
+) -> Iterator[tuple[int, np.ndarray, np.ndarray]]:
+    """Where molecules jump by more than a ``share`` of the box between frames, in parts of frames that overlap by one.
+
+    Yields:
+        The first frame of a part, the centres of mass (f, M, 3) of its frames, and whether each jumps to the next (f - 1, M, 3).
+    """
+    chunk = max(2, 2**21 // position.shape[1])
+    for start in range(0, max(1, len(position) - 1), chunk):
+        part = slice(start, start + chunk + 1)
+        centres = centres_of_mass(position[part], molecule, mass)
+        yield start, centres, np.abs(np.diff(centres, axis=0)) > share * box[part][1:, None]
 
 
 def whole(position: np.ndarray, box: np.ndarray, bond: np.ndarray) -> np.ndarray:

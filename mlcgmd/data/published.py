@@ -3,7 +3,7 @@
 The drift of the centre of mass is part of the electrolytes' positions and is not removed.
 """
 
-import shutil
+import re
 from collections.abc import Sequence
 from os import PathLike
 from pathlib import Path
@@ -15,8 +15,9 @@ import pooch
 import requests
 import xarray as xr
 
+from ..errors import MlcgmdError
 from ..paths import atomic
-from . import trajectory
+from . import archives, hdf5, trajectory
 from .assembly import STANDARD, assemble, check_continuous, types, unwrap_molecules
 from .periodic import molecules_from_bonds
 from .trajectory import TrajectoryError
@@ -48,7 +49,10 @@ SPE_COMPONENTS = {"C2F6NO4S2": "TFSI", "Li": "Li"}
 """Formula -> name of the salt's ions; the polymers are the rest."""
 DIFFUSIVITY_TOLERANCE = 0.01
 """Largest relative difference between the stored diffusivity of Li and that of the positions."""
-ARCHIVES = (".zip", ".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tar.xz")
+WHOLE = ("particle_type", "raw_particle_type", "bond_indices")
+"""Keys of indices, which are whole numbers."""
+CHECKSUM = re.compile(r"md5:[0-9a-f]{32}|sha1:[0-9a-f]{40}|(sha256:)?[0-9a-f]{64}|sha512:[0-9a-f]{128}", re.IGNORECASE)
+"""A checksum of a file, with the algorithm."""
 
 
 def fetch(
@@ -68,38 +72,46 @@ def fetch(
         base_url: a mirror, ending in /.
         checksums: of the mirror's files, name -> "md5:..." or "sha256:...".
 
-    An archive is unpacked under a temporary name, renamed when it is whole, and deleted. What is
+    An archive is looked through (:mod:`.archives`), unpacked under a temporary name, renamed when it is whole, and deleted. What is
     already unpacked is kept, so a fetch that was interrupted goes on with the next archive.
 
     Raises:
         OSError: the download failed or was cut off, or the disk is full.
-        KeyError: a file is not in the record.
-        ValueError: wrong checksum, or an archive that is corrupted or lacks a file of the layout.
+        MlcgmdError: a file is not in the record, is no archive or has no checksum or a wrong one; a name that leads elsewhere; or an
+            archive that is corrupted, holds what it should not or lacks a file of the layout.
     """
-    if base_url is not None and checksums is None:
-        raise ValueError(f"a mirror ({base_url}) needs checksums=, a dictionary of file name -> 'md5:...' or 'sha256:...'")
+    folder = Path(folder)
+    if base_url is not None and (not checksums or not base_url.endswith("/")):
+        raise MlcgmdError(f"a mirror ({base_url}) ends in / and needs checksums=, a dictionary of file name -> 'md5:...' or 'sha256:...'")
+    if isinstance(files, str):
+        raise MlcgmdError(f"files= is {files!r}; give a list of names, as in [{files!r}]")
     source = pooch.create(path=folder, base_url=base_url or f"doi:{doi}/", registry=checksums)
     try:
         if checksums is None:
             source.load_registry_from_doi()
     except requests.RequestException as error:
         raise OSError(f"cannot reach doi:{doi} ({error}); check the network and run it again") from error
-    names = [name for name in source.registry if name.endswith(ARCHIVES)] if files is None else list(files)
-    folders: list[Path] = []
+    names = [name for name in source.registry if str(name).endswith(archives.ENDINGS)] if files is None else list(files)
+    targets: dict[Path, str] = {}
     for name in names:
+        suffix = next((s for s in archives.ENDINGS if archives.plain_name(name).endswith(s)), None)
         if name not in source.registry:
-            raise KeyError(f"there is no {name!r} at {source.base_url}; the files are {sorted(source.registry)}")
-        suffix = next((s for s in ARCHIVES if name.endswith(s)), None)
+            raise MlcgmdError(f"there is no {name!r} at {source.base_url}; the files are {sorted(source.registry)}")
         if suffix is None:
-            raise ValueError(f"{name} is not an archive ({', '.join(ARCHIVES)})")
-        target = folder / name.removesuffix(suffix)
+            raise MlcgmdError(f"{name} is not an archive ({', '.join(archives.ENDINGS)})")
+        if not CHECKSUM.fullmatch(checksum := str(source.registry[name])):
+            raise MlcgmdError(f"{name} has no checksum but {checksum}; give checksums={{{name!r}: 'md5:...'}} or 'sha256:...'")
+        if (target := folder / name.removesuffix(suffix)) in targets:
+            raise MlcgmdError(f"{targets[target]} and {name} would both become {target}; fetch one of them")
+        targets[target] = name
+    for target, name in targets.items():
         if not target.exists():
             archive = _download(source, name)
             with atomic(target) as temporary:
-                _unpack(archive, temporary)
+                archives.unpack(archive, temporary)
+                _polymer_folders(temporary)
             archive.unlink()
-        folders += _polymer_folders(target)
-    return sorted(folders)
+    return sorted(polymer for target in targets for polymer in _polymer_folders(target))
 
 
 def from_polymer_folder(
@@ -269,29 +281,18 @@ def _download(source: pooch.Pooch, name: str) -> Path:
     except requests.RequestException as error:
         raise OSError(f"the download of {name} from {source.base_url} failed ({error}); nothing was kept, run it again") from error
     except ValueError as error:
-        raise ValueError(f"{name} from {source.base_url} has a wrong checksum ({error}); nothing was kept, run it again") from error
-
-
-def _unpack(archive: Path, folder: Path) -> None:
-    try:
-        if archive.suffix == ".zip":
-            shutil.unpack_archive(archive, folder)
-        else:
-            shutil.unpack_archive(archive, folder, filter="data")
-    except (shutil.ReadError, EOFError) as error:
-        raise ValueError(f"{archive} is corrupted ({error}); delete it and run it again") from error
-    _polymer_folders(folder)
+        raise MlcgmdError(f"{name} from {source.base_url} has a wrong checksum ({error}); nothing was kept, run it again") from error
 
 
 def _polymer_folders(folder: Path) -> list[Path]:
     """The polymers below ``folder``; each must have all files of the layout."""
     polymers = sorted({path.parent for name in POLYMER_FILES.values() for path in folder.rglob(name)})
     if not polymers:
-        raise ValueError(f"there is no polymer in {folder.name}: no folder with {sorted(POLYMER_FILES.values())}")
+        raise MlcgmdError(f"there is no polymer in {folder.name}: no folder with {sorted(POLYMER_FILES.values())}")
     for polymer in polymers:
         missing = sorted(name for name in POLYMER_FILES.values() if not (polymer / name).exists())
         if missing:
-            raise ValueError(f"{polymer.relative_to(folder)} lacks {missing}: the archive is not the published layout")
+            raise MlcgmdError(f"{polymer.relative_to(folder)} lacks {missing}: the archive is not the published layout")
     return polymers
 
 
@@ -305,9 +306,15 @@ def _read_folder(folder: Path, files: dict[str, str]) -> dict[str, np.ndarray]:
 
 def _read_h5(path: Path, key: str) -> np.ndarray:
     try:
+        hdf5.check_size(path)
         with h5py.File(path, "r") as handle:
-            if key not in handle:
+            if not isinstance(handle.get(key), h5py.Dataset):
                 raise TrajectoryError(f"{path} has no dataset {key!r}, only {sorted(handle)}")
-            return np.asarray(handle[key])
-    except OSError as error:
+            values = np.asarray(handle[key])
+    except (OSError, RuntimeError, MemoryError) as error:
         raise TrajectoryError(f"{path} is truncated or not an HDF5 file ({error}); fetch it again") from error
+    except MlcgmdError as error:
+        raise error if isinstance(error, TrajectoryError) else TrajectoryError(f"{path}: {error}") from error
+    if values.dtype.kind not in ("iu" if key in WHOLE else "fiu"):
+        raise TrajectoryError(f"{path}, key {key!r}: it holds {values.dtype}, not {'whole ' if key in WHOLE else ''}numbers")
+    return values

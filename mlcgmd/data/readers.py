@@ -2,8 +2,9 @@
 
 import functools
 import importlib
+import inspect
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -53,6 +54,8 @@ def load(path: File | Sequence[File], top: File | None = None, **options: Any) -
     {'C142H272N14O42': 0.0, 'C2F6NO4S2': -0.7, 'Li': 0.7}
     """
     paths = _paths(path)
+    if not paths:
+        raise TrajectoryError("there is no file to read; give at least one path")
     first, kind = paths[0], formats.suffix(paths[0])
     topology = None if top is None else Path(top)
     if kind == ".nc" and first.exists() and first.open("rb").read(4) == b"\x89HDF":
@@ -62,17 +65,17 @@ def load(path: File | Sequence[File], top: File | None = None, **options: Any) -
     if kind in LAMMPS_DUMPS and (topology is None or formats.suffix(topology) not in TOPOLOGIES):
         if topology is None or len(paths) > 1:
             raise TrajectoryError(f"{first}: a LAMMPS dump is read one at a time and needs top=, its data file (LAMMPS's write_data)")
-        return from_lammps(first, topology, **options)
+        return from_lammps(first, topology, **_options(from_lammps, first, options))
     if topology is not None and formats.suffix(topology) == ".tpr":
         if not _is_installed("MDAnalysis"):
             raise TrajectoryError(f"{topology}: .tpr is read by MDAnalysis; pip install 'mlcgmd[mdanalysis]', or give a .pdb or .gro")
-        return from_mdanalysis(_universe(topology, paths), **({"system": _stem(first)} | options))
+        return from_mdanalysis(_universe(topology, paths), **({"system": _stem(first)} | _options(from_mdanalysis, topology, options)))
     if kind not in (*LAMMPS_DUMPS, *TRAJECTORIES, *TOPOLOGIES):
         raise TrajectoryError(
             f"{first}: the ending {kind!r} is not known; read are our own .nc, LAMMPS dumps ({', '.join(LAMMPS_DUMPS)}) with top= their"
             f" data file, {', '.join((*TRAJECTORIES, *TOPOLOGIES))}, and a .tpr as top="
         )
-    return from_mdtraj(path, top=top, **options)
+    return from_mdtraj(path, top=top, **_options(from_mdtraj, first, options))
 
 
 def from_mdtraj(
@@ -266,6 +269,7 @@ def _finish(
 ) -> xr.Dataset:
     """The trajectory without the ``massless`` (N,) particles and their bonds; their charges go to the particles before them."""
     bond = np.asarray(bond, np.int64).reshape(-1, 2)
+    bond = bond[np.sort(np.unique(np.sort(bond, axis=1), axis=0, return_index=True)[1])]  # files may have a bond once for each end
     trajectory.check_bonds(bond, len(names))
     kept = np.flatnonzero(~massless)
     new = np.maximum(np.cumsum(~massless) - 1, 0)
@@ -329,6 +333,14 @@ def _is_installed(package: str) -> bool:
     except ModuleNotFoundError:
         return False
     return True
+
+
+def _options(reader: Callable[..., xr.Dataset], path: Path, options: dict[str, Any]) -> dict[str, Any]:
+    """``options`` if the reader has them all."""
+    known = [p.name for p in inspect.signature(reader).parameters.values() if p.kind is p.KEYWORD_ONLY and p.name != "top"]
+    if unknown := sorted(set(options) - set(known)):
+        raise TrajectoryError(f"{path}: {', '.join(unknown)} is no option of {reader.__name__}, which reads it; it has {', '.join(known)}")
+    return options
 
 
 def _paths(source: File | Sequence[File]) -> list[Path]:

@@ -13,11 +13,16 @@ import numpy as np
 import xarray as xr
 
 from ..paths import atomic
-from . import trajectory
+from . import hdf5, trajectory
 from .trajectory import TrajectoryError
 
 STATIC = ("particle_type", "mass", "molecule", "component", "bond", "charge")
 """Variables that a simulation has from the trajectory that it started from, where that has them."""
+
+
+REPLICATED = ("replica", "frame", "particle")
+DIMENSIONS = {"failure": ("replica",), "position": (*REPLICATED, "xyz"), "bead_rg2": REPLICATED}
+"""Of the variables that a simulation has and a trajectory has not, or not so."""
 
 
 def make(start: xr.Dataset, position: np.ndarray, bead_rg2: np.ndarray, interval: float, failure: Sequence[str], run: str) -> xr.Dataset:
@@ -34,13 +39,12 @@ def make(start: xr.Dataset, position: np.ndarray, bead_rg2: np.ndarray, interval
     Raises:
         TrajectoryError: as :func:`validate`.
     """
-    replicated = ("replica", "frame", "particle")
     length, time, _ = (start.attrs[f"{of}_unit"] for of in ("length", "time", "mass"))
     frames = position.shape[1]
     variables = {name: start[name].variable for name in STATIC if name in start}
     variables |= {
-        "position": xr.Variable((*replicated, "xyz"), np.asarray(position, np.float32), {"units": length}),
-        "bead_rg2": xr.Variable(replicated, np.asarray(bead_rg2, np.float32)),
+        "position": xr.Variable((*REPLICATED, "xyz"), np.asarray(position, np.float32), {"units": length}),
+        "bead_rg2": xr.Variable(REPLICATED, np.asarray(bead_rg2, np.float32)),
         "failure": xr.Variable("replica", np.asarray(failure, object)),
     }
     if "box" in start:
@@ -55,13 +59,17 @@ def validate(run: xr.Dataset) -> xr.Dataset:
     """Return ``run`` if it is what this module says.
 
     Raises:
-        TrajectoryError: no dimension ``replica``, no ``failure``, positions that are not finite in a replica that did not fail, or
-            anything that :func:`.trajectory.validate` refuses.
+        TrajectoryError: a variable is missing or on other dimensions, no replicas or no attribute ``run``, positions that are not
+            finite in a replica that did not fail, or anything that :func:`.trajectory.validate` refuses.
     """
     name = run.attrs.get("system", "simulation")
-    missing = {"replica", "frame", "particle"} - set(run.dims) | {"failure", "bead_rg2"} - set(run.variables)
+    missing = set(DIMENSIONS) - set(run.variables) | {"run"} - set(run.attrs)
     if missing:
         raise TrajectoryError(f"{name}: {sorted(missing)} are missing; a simulation is made by mlcgmd.simulate")
+    for variable, dimensions in DIMENSIONS.items():
+        if run[variable].dims != dimensions or not run.sizes["replica"]:
+            held = dict(zip(run[variable].dims, run[variable].shape, strict=True))
+            raise TrajectoryError(f"{name}: {variable} is of {held}, not of {dimensions}; a simulation is made by mlcgmd.simulate")
     finite = np.isfinite(run.position.values).all(axis=(1, 2, 3))
     bad = np.flatnonzero(~finite & (run.failure.values == ""))
     if len(bad):
@@ -96,9 +104,12 @@ def load(path: Path | str) -> list[xr.Dataset]:
     if not Path(path).exists():
         raise FileNotFoundError(f"there is no simulation {path}; make it with mlcgmd.simulate or notebook 04")
     try:
+        hdf5.check_size(path)
         with h5py.File(path) as file:
             groups = sorted(file)
-        runs = [xr.load_dataset(path, group=g, engine="h5netcdf") for g in groups]
-    except (OSError, KeyError, ValueError) as error:
+        runs = [xr.load_dataset(path, group=g, engine="h5netcdf") for g in groups if g.isdigit()]
+    except (OSError, RuntimeError, LookupError, ValueError, TypeError, AttributeError, MemoryError) as error:
         raise TrajectoryError(f"{path} is truncated or not a simulation ({error}); simulate again") from error
+    if not runs:
+        raise TrajectoryError(f"{path} holds no simulation, only {groups[:5]}; is it a trajectory? Then read it with mlcgmd.load")
     return [validate(run) for run in runs]

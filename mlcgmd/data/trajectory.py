@@ -22,29 +22,23 @@ dimensions (energies, say) are kept as they are.
 import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import numpy as np
 import xarray as xr
 
+from ..arguments import Number, positive
+from ..errors import MlcgmdError
 from ..paths import atomic
-from .periodic import molecules_from_bonds, through_box, whole
+from . import continuity, hdf5, table
+from .periodic import molecules_from_bonds
 
 FORMAT_VERSION = 1
 UNITS = {"lj": ("sigma", "tau", "m"), "real": ("angstrom", "ps", "amu")}
 """The two unit systems of the project: (length, time, mass)."""
 
 
-TIME_TOLERANCE = 1e-4
-"""Largest deviation of an interval between frames from their mean, relative."""
-NETWORK = (
-    "it is bonded to its own periodic image: a network through the box, or a box smaller than two bonds."
-    " Such a molecule has no unwrapped coordinates; only molecules that end are supported"
-)
-"""What is said of bonds that close a ring through the periodic box."""
-
-
-class TrajectoryError(ValueError):
+class TrajectoryError(MlcgmdError):
     """A trajectory that cannot be what it says; the message tells what, where and what to do."""
 
 
@@ -77,40 +71,68 @@ def make(
     Raises:
         TrajectoryError: anything that :func:`validate` refuses.
     """
-    if units not in UNITS:
+
+    def refuse(what: str) -> NoReturn:
+        raise TrajectoryError(f"{system}: {what}")
+
+    if units not in list(UNITS):
         raise TrajectoryError(f"units {units!r} are not known; use one of {sorted(UNITS)}")
-    position = np.asarray(position, dtype=np.float32)
+    table.names("system", [system], refuse)
+    position = table.numbers("position", position, None, refuse)
     if position.ndim != 3 or position.shape[2] != 3:
-        raise TrajectoryError(f"position must have shape (frames, particles, 3), not {position.shape}")
-    n = position.shape[1]
-    bond = np.asarray(bond, dtype=np.int32).reshape(-1, 2)
+        refuse(f"position must have shape (frames, particles, 3), not {position.shape}")
+    frames, n = position.shape[:2]
+    with np.errstate(over="ignore"):  # what float32 cannot hold becomes infinite, which is refused
+        position = position.astype(np.float32, copy=False)
+    if not (frames and n):
+        refuse(f"it has zero {'particles' if frames else 'frames'}; give at least one")
+    bond = table.numbers("bond", bond, None, refuse)
+    if bond.size and (bond.ndim != 2 or bond.shape[1] != 2):
+        refuse(f"bond has shape {bond.shape}, not (bonds, 2): two particles each")
+    bond = bond.reshape(-1, 2).astype(np.int64)
     check_bonds(bond, n)
     if molecule is None:
         molecule = molecules_from_bonds(bond, n)
     length_unit, time_unit, mass_unit = UNITS[units]
+    each = f": one for each of {n} particles"
+    type_name = table.names("type_name", type_name, refuse)
+    particle_type, molecule = (
+        table.numbers(name, values, (n,), refuse, each) for name, values in (("particle_type", particle_type), ("molecule", molecule))
+    )
+    check_types(particle_type, type_name, refuse)
+    table.check_index("molecule", molecule, n, refuse)
     variables: dict[str, Any] = {
         "position": (("frame", "particle", "xyz"), position, {"units": length_unit}),
-        "particle_type": ("particle", np.asarray(particle_type, np.int16)),
-        "mass": ("particle", np.asarray(mass, np.float32), {"units": mass_unit}),
-        "molecule": ("particle", np.asarray(molecule, np.int32)),
-        "bond": (("bond", "end"), bond),
+        "particle_type": ("particle", particle_type.astype(np.int16)),
+        "mass": ("particle", table.numbers("mass", mass, (n,), refuse, each).astype(np.float32), {"units": mass_unit}),
+        "molecule": ("particle", molecule.astype(np.int32)),
+        "bond": (("bond", "end"), bond.astype(np.int32)),
     }
     if (component is None) != (component_name is None):
-        raise TrajectoryError(f"{system}: give component and component_name together, or neither")
+        refuse("give component and component_name together, or neither")
     if component is None or component_name is None:
-        component, component_name = by_formula(variables["particle_type"][1], type_name, variables["molecule"][1])
-    variables["component"] = ("particle", np.asarray(component, np.int16))
+        component, component_name = by_formula(particle_type, type_name, molecule)
+    component_name = table.names("component_name", component_name, refuse)
+    component = table.numbers("component", component, (n,), refuse, each)
+    table.check_index("component", component, len(component_name), refuse)
+    variables["component"] = ("particle", component.astype(np.int16))
     if charge is not None:
-        variables["charge"] = ("species", np.asarray(charge, np.float64), {"units": "e"})
+        charges = table.numbers("charge", charge, (len(component_name),), refuse, f": one for each of {component_name}")
+        variables["charge"] = ("species", charges.astype(np.float64), {"units": "e"})
     if box is not None:
-        box = np.broadcast_to(np.asarray(box, np.float32), (len(position), 3))
-        variables["box"] = (("frame", "xyz"), box, {"units": length_unit})
+        box = table.numbers("box", box, None, refuse).astype(np.float32)
+        if box.shape not in ((3,), (frames, 3)):
+            refuse(f"box has shape {box.shape}, not (3,) or {(frames, 3)}: the edges of an orthorhombic box")
+        variables["box"] = (("frame", "xyz"), np.broadcast_to(box, (frames, 3)), {"units": length_unit})
+    if level is not None:
+        Number(least=1)("level", level)
+    times = table.numbers("time", time, (frames,), refuse, f": one for each of {frames} frames").astype(np.float64)
     dataset = xr.Dataset(
         variables,
         coords={
-            "time": ("frame", np.asarray(time, np.float64), {"units": time_unit}),
+            "time": ("frame", times, {"units": time_unit}),
             "type_name": ("type", type_name),
-            "component_name": ("species", list(component_name)),
+            "component_name": ("species", component_name),
         },
         attrs={
             "system": system,
@@ -135,6 +157,19 @@ def check_bonds(bond: np.ndarray, n: int) -> None:
     loops = np.flatnonzero(bond[:, 0] == bond[:, 1])
     if len(loops):
         raise TrajectoryError(f"bond {loops[0]} joins particle {bond[loops[0], 0]} to itself")
+    pairs = bond.min(axis=1).astype(np.int64) * n + bond.max(axis=1)
+    order = np.argsort(pairs, kind="stable")
+    twice = np.flatnonzero(np.diff(pairs[order]) == 0)
+    if len(twice):
+        first, second = order[twice[0]], order[twice[0] + 1]
+        raise TrajectoryError(f"bonds {first} and {second} both join {bond[first, 0]} and {bond[first, 1]}; give each bond once")
+
+
+def check_types(particle_type: np.ndarray, type_name: Sequence[str], refuse: Callable[[str], Any]) -> None:
+    unknown = np.flatnonzero((particle_type < 0) | (particle_type >= len(type_name)))
+    if len(unknown):
+        kind, last = particle_type[unknown[0]], len(type_name) - 1
+        refuse(f"particle {unknown[0]} has unknown type {kind}; the types are 0 to {last}: {list(type_name)}")
 
 
 def validate(trajectory: xr.Dataset) -> xr.Dataset:
@@ -152,22 +187,14 @@ def validate(trajectory: xr.Dataset) -> xr.Dataset:
     def refuse(what: str) -> None:
         raise TrajectoryError(f"{name}: {what}")
 
-    missing = {"position", "particle_type", "mass", "molecule", "component", "bond", "time", "type_name", "component_name"}
-    missing -= set(trajectory.variables)
-    if missing:
-        refuse(f"variables {sorted(missing)} are missing; make it with mlcgmd.data.trajectory.make")
+    table.check_table(trajectory, list(UNITS.values()), refuse)
     position = trajectory.position.values
     n = position.shape[1]
-    if len(position) == 0:
-        refuse("it has zero frames")
     if not np.isfinite(position).all():
         frame, particle, _ = np.argwhere(~np.isfinite(position))[0]
         refuse(f"the position of particle {particle} in frame {frame} is not finite; cut the trajectory before it")
-    kinds = trajectory.particle_type.values
-    unknown = np.flatnonzero((kinds < 0) | (kinds >= trajectory.sizes["type"]))
-    if len(unknown):
-        known = trajectory.type_name.values.tolist()
-        refuse(f"particle {unknown[0]} has unknown type {kinds[unknown[0]]}; the types are 0 to {len(known) - 1}: {known}")
+    check_types(trajectory.particle_type.values, trajectory.type_name.values.tolist(), refuse)
+    table.check_index("molecule", trajectory.molecule.values, n, refuse)
     part, names = trajectory.component.values, trajectory.component_name.values.tolist()
     unknown = np.flatnonzero((part < 0) | (part >= len(names)))
     if len(unknown):
@@ -189,61 +216,16 @@ def validate(trajectory: xr.Dataset) -> xr.Dataset:
     mixed = np.flatnonzero(part[bond[:, 0]] != part[bond[:, 1]])
     if len(mixed):
         refuse(f"bond {mixed[0]} joins two components, {' and '.join(names[k] for k in part[bond[mixed[0]]])}; a molecule has one")
-    _check_times(trajectory.time.values, refuse)
+    continuity.check_times(trajectory.time.values, refuse)
     if "box" in trajectory and not (np.isfinite(trajectory.box) & (trajectory.box > 0)).all():
         refuse("the box has an edge that is not positive")
+    if "charge" in trajectory and np.isinf(trajectory.charge).any():
+        refuse("a charge is infinite; give NaN where it is not known")
     if "level" not in trajectory.attrs:
-        _check_unwrapped(trajectory, refuse)
+        continuity.check_unwrapped(trajectory, refuse)
+        if "box" in trajectory:
+            continuity.check_left_box(trajectory, refuse)
     return trajectory
-
-
-def _check_times(time: np.ndarray, refuse: Callable[[str], None]) -> None:
-    """Equally spaced, as far as single precision can tell: many formats hold times as float32."""
-    if len(time) < 2:
-        return
-    step = np.diff(time)
-    interval = (time[-1] - time[0]) / (len(time) - 1)
-    rounding = float(np.spacing(np.float32(np.abs(time).max())))
-    allowed = max(TIME_TOLERANCE * interval, min(1.01 * rounding, interval / 4))  # a lost frame is off by half an interval or more
-    if (step > 0).all() and np.abs(step - interval).max() <= allowed:
-        return
-    if (step <= 0).any():
-        k = int(np.flatnonzero(step <= 0)[0])
-        refuse(f"time does not grow from frame {k} ({time[k]:g}) to {k + 1} ({time[k + 1]:g}); is it there twice? Or give frame_interval=")
-    k = int(step.argmax())
-    what = f"frames are not equally spaced in time (intervals {step.min():g} to {step.max():g}, the latter after frame {k})"
-    if rounding > interval / 4:
-        refuse(f"{what}: in single precision, times near {time[-1]:g} are {rounding:.2g} apart, too far to tell; give frame_interval=")
-    refuse(f"{what}: is a frame lost or there twice?")
-
-
-def _check_unwrapped(trajectory: xr.Dataset, refuse: Callable[[str], None]) -> None:
-    """No bond longer than half the box, or without a box than five times the median, in any frame."""
-    bond, position = trajectory.bond.values, trajectory.position.values
-    if not len(bond):
-        return
-    box = trajectory.box.values if "box" in trajectory else None
-    if box is None:
-        few = position[np.unique(np.linspace(0, len(position) - 1, 200).astype(int))]
-        longest = 5 * float(np.median(np.linalg.norm(few[:, bond[:, 0]] - few[:, bond[:, 1]], axis=2))) or np.inf
-    chunk = max(1, 2**21 // len(bond))
-    for start in range(0, len(position), chunk):
-        part = position[start : start + chunk]
-        vectors = part[:, bond[:, 0]] - part[:, bond[:, 1]]
-        if box is None:
-            broken = np.einsum("fbx,fbx->fb", vectors, vectors) > longest**2
-        else:
-            broken = (np.abs(vectors) > 0.5 * box[start : start + chunk, None]).any(axis=2)
-        if not broken.any():
-            continue
-        k, b = np.argwhere(broken)[0]
-        frame = start + k
-        where = f"bond {b} ({bond[b, 0]}-{bond[b, 1]}) is {np.linalg.norm(vectors[k, b]):.3g} long in frame {frame}"
-        if box is not None:
-            one = slice(frame, frame + 1)
-            if len(through_box(whole(position[one], box[one], bond), box[one], bond)):
-                refuse(f"{where}: {NETWORK}")
-        refuse(f"{where}: the coordinates look wrapped or broken; give unwrapped coordinates")
 
 
 def by_formula(particle_type: np.ndarray, type_name: Sequence[str], molecule: np.ndarray) -> tuple[np.ndarray, list[str]]:
@@ -281,7 +263,10 @@ def save(trajectory: xr.Dataset, path: Path | str, resolution: float = 0.01) -> 
     """
     validate(trajectory)
     path = Path(path)
-    packed = "int16" if float(np.abs(trajectory.position).max()) / resolution < 32000 else "int32"
+    largest = float(np.abs(trajectory.position).max()) / positive()("resolution", resolution)
+    if largest > 2e9:
+        raise TrajectoryError(f"{trajectory.attrs['system']}: a position is {largest:.3g} resolutions from 0; shift it or save it coarser")
+    packed = "int16" if largest < 32000 else "int32"
     encoding: dict[str, dict[str, Any]] = {
         str(name): {"zlib": True, "complevel": 6, "shuffle": True} for name, v in trajectory.data_vars.items() if v.ndim
     }
@@ -308,15 +293,17 @@ def load(path: Path | str) -> xr.Dataset:
     if not path.exists():
         raise FileNotFoundError(f"{path} is not there; `mlcgmd datasets list` shows which data sets exist and how to build them")
     try:
+        hdf5.check_size(path)
         with xr.open_dataset(path, engine="h5netcdf") as dataset:
             dataset = dataset.load()
-    except (OSError, RuntimeError, KeyError, ValueError) as error:
+        version = dataset.attrs.get("format_version")
+        if version == FORMAT_VERSION:
+            dataset["position"] = dataset.position.astype(np.float32)
+            if "component" not in dataset:
+                component, names = by_formula(dataset.particle_type.values, dataset.type_name.values.tolist(), dataset.molecule.values)
+                dataset = dataset.assign(component=("particle", component)).assign_coords(component_name=("species", names))
+    except (OSError, RuntimeError, LookupError, ValueError, TypeError, AttributeError, MemoryError) as error:
         raise TrajectoryError(f"{path} is truncated or not a NetCDF-4 file ({error}); fetch or build it again") from error
-    version = dataset.attrs.get("format_version")
     if version != FORMAT_VERSION:
         raise TrajectoryError(f"{path} has trajectory format {version}, this library reads {FORMAT_VERSION}")
-    dataset["position"] = dataset.position.astype(np.float32)
-    if "component" not in dataset:
-        component, names = by_formula(dataset.particle_type.values, dataset.type_name.values.tolist(), dataset.molecule.values)
-        dataset = dataset.assign(component=("particle", component)).assign_coords(component_name=("species", names))
     return validate(dataset)

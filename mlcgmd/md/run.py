@@ -20,7 +20,9 @@ import xarray as xr
 from tqdm import tqdm
 
 from .. import __version__, parallel
+from ..arguments import COUNT
 from ..data import trajectory
+from ..errors import DivergedError, MlcgmdError
 from ..parallel import processor_time
 from ..paths import atomic
 from . import lammps
@@ -114,6 +116,9 @@ def _context(spec: Spec, stream: int, pressure: float | None = None) -> openmm.C
         barostat = openmm.MonteCarloBarostat(pressure, integrator.getTemperature(), BAROSTAT_INTERVAL)
         barostat.setRandomNumberSeed(seed)
         system.addForce(barostat)
+    platforms = [openmm.Platform.getPlatform(k).getName() for k in range(openmm.Platform.getNumPlatforms())]
+    if spec.platform not in platforms:
+        raise MlcgmdError(f"{spec.name}: OpenMM has no platform {spec.platform!r} here; give one of {', '.join(platforms)}")
     # One thread and deterministic forces: the same seed gives the same trajectory.
     platform = openmm.Platform.getPlatformByName(spec.platform)
     options = {"Threads": "1", "DeterministicForces": "true"} if spec.platform == "CPU" else {"DeterministicForces": "true"}
@@ -129,16 +134,16 @@ def _explained(spec: Spec, where: str) -> Iterator[None]:
         yield
     except (FloatingPointError, openmm.OpenMMException) as error:
         if "cutoff" in str(error):
-            raise ValueError(
+            raise MlcgmdError(
                 f"{spec.name}: the box is smaller than twice the cutoff {where}; add molecules or shorten the cutoff"
             ) from error
-        raise FloatingPointError(f"{spec.name}: MD blew up {where}; use a shorter time_step than {spec.time_step:g}") from error
+        raise DivergedError(f"{spec.name}: MD blew up {where}; use a shorter time_step than {spec.time_step:g}") from error
 
 
 def _steps(spec: Spec, duration: float) -> int:
     steps = round(duration / spec.time_step)
     if abs(steps * spec.time_step - duration) > 1e-6 * max(duration, spec.time_step):
-        raise ValueError(f"{spec.name}: {duration:g} is not a whole number of MD steps of {spec.time_step:g}")
+        raise MlcgmdError(f"{spec.name}: {duration:g} is not a whole number of MD steps of {spec.time_step:g}")
     return steps
 
 
@@ -206,20 +211,21 @@ def run_md(spec: Spec, path: Path | str, progress: bool = False) -> Path:
     existing ``path`` made from the same spec is kept; from another spec, it raises.
 
     Raises:
-        ValueError: a duration that is not a whole number of steps or frames, a box smaller than twice the cutoff,
+        MlcgmdError: a duration that is not a whole number of steps or frames, a box smaller than twice the cutoff,
             or ``path`` belongs to another spec.
-        FloatingPointError: the integration became unstable.
+        DivergedError: the integration became unstable.
     """
     path = Path(path)
     engine = lammps.version() if isinstance(spec, LammpsChainSpec) else f"OpenMM {openmm.version.full_version}"
     provenance = {"engine": engine, "spec": dataclasses.asdict(spec), "mlcgmd": __version__}  # type: ignore[call-overload]
     if path.exists():
         if json.loads(trajectory.load(path).attrs["provenance"])["spec"] != json.loads(json.dumps(provenance["spec"])):
-            raise ValueError(f"{path} was made from another spec; move it away to make it anew")
+            raise MlcgmdError(f"{path} was made from another spec; move it away to make it anew")
         return path
     n_frames = round(spec.length / spec.frame_interval)
     if n_frames < 1 or abs(n_frames * spec.frame_interval - spec.length) > 1e-6 * spec.length:
-        raise ValueError(f"{spec.name}: the length {spec.length:g} is not a multiple of the frame interval {spec.frame_interval:g}")
+        raise MlcgmdError(f"{spec.name}: the length {spec.length:g} is not a multiple of the frame interval {spec.frame_interval:g}")
+    _steps(spec, spec.frame_interval)
     work = path.with_name(path.name + ".partial")
     work.mkdir(parents=True, exist_ok=True)
     label = work / "spec.json"
@@ -307,6 +313,7 @@ def measure_speed(spec: Spec, steps: int = 10_000, trajectory: xr.Dataset | None
     The MD starts from the last frame and box of ``trajectory``, one of ``spec`` in equilibrium; without it from ``spec.start()``,
     minimised: of an electrolyte that is a dilute box, which runs at another speed than the liquid.
     """
+    COUNT("steps", steps)
     with parallel.one_core():
         context = _context(spec, stream=0)
         if trajectory is None:

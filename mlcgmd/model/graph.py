@@ -23,6 +23,7 @@ from scipy.sparse.csgraph import shortest_path
 from torch import Tensor
 
 from ..data.mapping import CoarseGraining
+from ..errors import MlcgmdError
 from .covariance import Blocks
 from .incidence import Incidence, Movable, incidence
 
@@ -203,10 +204,10 @@ def tile(system: Topology, n: int) -> Topology:
     """One larger periodic box, of ``n`` copies of the system's box along each axis; copy (a, b, c) has index (a n + b) n + c.
 
     Raises:
-        ValueError: the system has no box.
+        MlcgmdError: the system has no box.
     """
     if not torch.isfinite(system.box).all():
-        raise ValueError("a system without a periodic box cannot be repeated")
+        raise MlcgmdError("a system without a periodic box cannot be repeated")
     whole = join([system] * n**3)
     candidate, known = _candidates(whole.pair, len(whole.bead_mass))
     return replace(whole, box=n * system.box, candidate=candidate, candidate_known=known)
@@ -216,10 +217,10 @@ def batch(systems: Sequence[Topology], copies: int) -> Batch:
     """``copies`` copies of each system as one graph.
 
     Raises:
-        ValueError: no systems or no copies.
+        MlcgmdError: no systems or no copies.
     """
     if not systems or copies < 1:
-        raise ValueError(f"a batch needs systems and copies, not {len(systems)} systems x {copies} copies")
+        raise MlcgmdError(f"a batch needs systems and copies, not {len(systems)} systems x {copies} copies")
     sizes = [(len(s.bead_mass), s.pair.shape[1], s.candidate.shape[1]) for s in systems]
     bead0, pair0, candidate0 = np.cumsum([(0, 0, 0), *sizes], axis=0).T.tolist()
     copy = torch.arange(copies)[:, None]

@@ -5,10 +5,12 @@ import json
 from pathlib import Path
 from typing import Any
 
+import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
 from torch import nn
 
+from ..errors import MlcgmdError
 from ..paths import atomic
 from .domain import Domain, Frames
 from .refiner import Refiner
@@ -18,8 +20,24 @@ VERSION = 2
 """Of the format."""
 
 
-class CheckpointError(ValueError):
+class CheckpointError(MlcgmdError):
     """A checkpoint that cannot be loaded."""
+
+
+def check_device(name: str) -> torch.device:
+    """The device called ``name``.
+
+    Raises:
+        MlcgmdError: it is none, is not here, or networks here do not run on it.
+    """
+    try:
+        device = torch.device(name)
+    except (RuntimeError, TypeError):
+        raise MlcgmdError(f"device {name!r} is not known; give 'cpu' or 'cuda'") from None
+    if device.type not in ("cpu", "cuda") or (device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count()):
+        there = ["cpu", *(f"cuda:{k}" for k in range(torch.cuda.device_count()))]
+        raise MlcgmdError(f"device {name!r} is not there; give one of {', '.join(there)}")
+    return device
 
 
 class Model(nn.Module):

@@ -9,6 +9,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 from vesin import NeighborList
 
+from ..errors import MlcgmdError
 from .graph import DENSE, Batch, Edges, across
 from .incidence import incidence
 
@@ -22,7 +23,7 @@ def edges(graph: Batch, position: Float[Tensor, "n 3"], radius: float | None) ->
     """The pairs along bonds and, in periodic boxes, all others nearer than ``radius``; never a cap on their number.
 
     Raises:
-        ValueError: those of :func:`near`.
+        MlcgmdError: those of :func:`near`.
     """
     along = graph.along
     if not graph.periodic:
@@ -37,11 +38,11 @@ def near(graph: Batch, position: Float[Tensor, "n 3"], radius: float | None) -> 
     """Pairs in periodic boxes that are nearer than ``radius``, besides those along bonds at the same image; and their shifts.
 
     Raises:
-        ValueError: no radius, or one above half an edge: a bead would meet two images of another.
+        MlcgmdError: no radius, or one above half an edge: a bead would meet two images of another.
     """
     shortest = float(graph.fine.box.min())
     if radius is None or radius > shortest / 2:
-        raise ValueError(
+        raise MlcgmdError(
             f"a radius of {radius} does not go with a periodic box of edge {shortest:.4g}: give TrainConfig a radius of at most half of it"
         )
     found = [_dense(graph, position, radius)]

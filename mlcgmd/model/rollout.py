@@ -22,10 +22,12 @@ from torch import Tensor
 from tqdm import tqdm
 
 from .. import parallel
+from ..arguments import COUNT, SEED, Number
 from ..data import simulation
+from ..errors import MlcgmdError
 from ..paths import atomic
 from .graph import Batch, batch
-from .model import Model
+from .model import Model, check_device
 from .samplers import DEFAULT, Sampler
 from .stepper import Stepper, fitted, starts
 from .system import CoarseSystem
@@ -89,12 +91,18 @@ def simulate(
     Raises:
         MismatchError: the model was made for another level, types or components.
         OutOfRangeError: a system is outside of what the model was trained on; the message names the quantity and both numbers.
-        ValueError: no steps, replicas or systems; or ``path`` or its leftovers belong to a run with other arguments or of other data.
+        MlcgmdError: no steps, replicas or systems, another argument out of its range, a device that is
+            not there; or ``path`` or its leftovers belong to a run with other arguments or of other data.
     """
-    for name, number in (("steps", steps), ("replicas", replicas), ("save_every", save_every)):
-        if number < 1 or number != int(number):
-            raise ValueError(f"{name} is {number}; give a whole number from 1 on")
-    systems = fitted(model, [systems] if isinstance(systems, CoarseSystem) else systems)
+    for name, number, rule in (
+        *(("steps", steps, COUNT), ("replicas", replicas, COUNT), ("save_every", save_every, COUNT), ("seed", seed, SEED)),
+        ("max_stretch", max_stretch, Number(least=1, above=True)),
+    ):
+        rule(name, number)
+    if not isinstance(sampler, Sampler):
+        raise MlcgmdError(f"sampler is {sampler!r}; give a Multistep, Langevin or Gaussian")
+    check_device(device)
+    systems = fitted(model, systems)
     if not extrapolate:
         model.domain.check(systems)
     label = json.dumps(
@@ -132,7 +140,7 @@ def simulate(
     if path.exists():
         result = simulation.load(path)
         if result[0].attrs["run"] != label:
-            raise ValueError(f"{path} holds a run with other arguments or of other data; give another path or remove it")
+            raise MlcgmdError(f"{path} holds a run with other arguments or of other data; give another path or remove it")
         return result
     work = path.with_name(path.name + ".partial")
     result = go(work)
@@ -161,7 +169,7 @@ def _simulate(
     parts = _parts(systems, replicas) if device == "cpu" else [_Part(systems, replicas)]
     begun = f"{label}, in {len(parts)} parts"
     if (work / "run.json").exists() and (work / "run.json").read_text() != begun:
-        raise ValueError(f"{work} holds an unfinished run with other arguments or on another device; give another path or remove it")
+        raise MlcgmdError(f"{work} holds an unfinished run with other arguments or on another device; give another path or remove it")
     (work / "run.json").write_text(begun)
     seeds = [int(np.random.default_rng([seed, k]).integers(2**63)) for k in range(len(parts))]
     jobs = [

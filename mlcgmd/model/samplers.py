@@ -10,6 +10,9 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from ..arguments import COUNT, NOT_NEGATIVE, Number, check, positive
+from ..errors import MlcgmdError
+
 Denoiser = Callable[[Float[Tensor, "n 3"], float], Float[Tensor, "n 3"]]
 """(noisy u, noise level sigma) -> E[u | noisy u]; the score is (denoised - noisy) / sigma^2."""
 
@@ -30,6 +33,9 @@ class Flow:
     angle: float = 1.0
     """Where it starts from the Gaussian, in radians; pi / 2 is infinite noise."""
     power: float = 1.3
+
+    def __post_init__(self) -> None:
+        check(self, evaluations=COUNT, angle=Number(0, math.pi / 2, above=True), power=positive())
 
     def angles(self) -> list[float]:
         """Angles of the evaluations, largest first."""
@@ -71,6 +77,10 @@ class Multistep:
     rho: float = 20.0
     stochasticity: float = 0.0
 
+    def __post_init__(self) -> None:
+        check(self, evaluations=COUNT, sigma_max=positive(), rho=positive(), stochasticity=NOT_NEGATIVE)
+        check(self, sigma_min=Number(0, self.sigma_max, above=True))
+
     def sigmas(self) -> list[float]:
         """Noise levels, largest first."""
         a, b = self.sigma_max ** (1 / self.rho), self.sigma_min ** (1 / self.rho)
@@ -109,6 +119,10 @@ class Langevin:
     sigma_max: float = 1.0
     sigma_min: float = 0.03
     step: float = 0.04
+
+    def __post_init__(self) -> None:
+        check(self, levels=COUNT, steps=COUNT, sigma_max=positive(), step=positive())
+        check(self, sigma_min=Number(0, self.sigma_max, above=True))
 
     @property
     def evaluations(self) -> int:
@@ -150,18 +164,18 @@ def make_sampler(name: str, evaluations: int | None = None, **options: float) ->
     ``options`` are its fields, but for ``evaluations``.
 
     Raises:
-        ValueError: there is no such sampler, or it does not take a number of evaluations or these options.
+        MlcgmdError: there is no such sampler, or it does not take a number of evaluations or these options.
     """
     kinds: dict[str, type[Sampler]] = {kind.__name__.lower(): kind for kind in (Flow, Multistep, Langevin, Gaussian)}
     if name not in kinds:
-        raise ValueError(f"there is no sampler {name!r}; use {', '.join(kinds)}")
+        raise MlcgmdError(f"there is no sampler {name!r}; use {', '.join(kinds)}")
     kind = kinds[name]
     known = [field.name for field in fields(kind) if field.name != "evaluations"]
     if unknown := sorted(set(options) - set(known)):
-        raise ValueError(f"the sampler {name} has no option {', '.join(unknown)}; it has {', '.join(known) or 'none'}")
+        raise MlcgmdError(f"the sampler {name} has no option {', '.join(unknown)}; it has {', '.join(known) or 'none'}")
     if kind in (Flow, Multistep) and evaluations is not None:
         options["evaluations"] = evaluations
     sampler = kind(**options)  # type: ignore[arg-type]
     if evaluations not in (None, sampler.evaluations):
-        raise ValueError(f"the sampler {name} makes {sampler.evaluations} evaluations per step, not {evaluations}")
+        raise MlcgmdError(f"the sampler {name} makes {sampler.evaluations} evaluations per step, not {evaluations}")
     return sampler

@@ -13,6 +13,8 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch_geometric.nn.aggr import MeanAggregation
 
+from ..arguments import COUNT, NATURAL, NOT_NEGATIVE, Number, check, one_of, positive
+from ..errors import MlcgmdError
 from .covariance import Covariance
 from .graph import Batch, Edges, Topology, across
 from .incidence import incidence
@@ -66,6 +68,20 @@ class SimulatorConfig:
     """Mean bead mass of the training set."""
     bead_rg2: float = 1.0
     """Mean squared radius of gyration of a bead's particles in the training set."""
+
+    def __post_init__(self) -> None:
+        scales = ("pair_length", "step_length", "bead_mass", "bead_rg2")
+        check(self, time_step=positive(self.units[1]), level=Number(least=1), **dict.fromkeys(("history", "width", "layers"), COUNT))
+        check(self, **dict.fromkeys(scales, positive()), radius=positive(self.units[0], optional=True), radial=NATURAL)
+        check(self, embedding_layers=NATURAL, centre_mobility=Number(least=0, optional=True))
+        one_of("covariance", self.covariance, COVARIANCES)
+        if self.core is not None:
+            rows = [[NOT_NEGATIVE("SimulatorConfig: core", x) for x in row] for row in self.core]
+            n = len(self.component_name)
+            if self.radius is None or [len(row) for row in rows] != [n] * n:
+                raise MlcgmdError(
+                    f"SimulatorConfig: core is {self.core}; give a radius too, and a row and a column for each of {n} components"
+                )
 
     @property
     def reach(self) -> float:

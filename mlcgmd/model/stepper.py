@@ -8,27 +8,30 @@ from jaxtyping import Float
 from torch import Tensor
 from torch_geometric.nn.aggr import SumAggregation
 
+from ..arguments import COUNT
 from ..data.trajectory import TrajectoryError
+from ..errors import MlcgmdError
 from ..parallel import processor_time
 from .graph import Batch, batch
-from .model import Model
+from .model import Model, check_device
 from .neighbours import push_apart
 from .samplers import Sampler
-from .system import CoarseSystem, MismatchError
+from .system import CoarseSystem, MismatchError, several
 
 
-def fitted(model: Model, systems: Sequence[CoarseSystem]) -> list[CoarseSystem]:
-    """The systems in terms of the model's particle types and components.
+def fitted(model: Model, systems: Sequence[CoarseSystem] | CoarseSystem) -> list[CoarseSystem]:
+    """The systems, or the one, in terms of the model's particle types and components.
 
     Raises:
+        MlcgmdError: there are none, or as :func:`.system.several`.
         MismatchError: the model was trained at another level, with or without a box, or does not know a type or component.
     """
-    c = model.config
+    if not isinstance(model, Model):
+        raise MlcgmdError(f"a {type(model).__name__} is no model; load one with mlcgmd.Model.load, or train one")
+    c, systems = model.config, several(systems)
     if not systems:
-        raise ValueError("there are no systems to simulate; give at least one coarse-grained trajectory")
+        raise MlcgmdError("there are no systems to simulate; give at least one coarse-grained trajectory")
     for s in systems:
-        if not isinstance(s, CoarseSystem):
-            raise TypeError(f"a {type(s).__name__} is no coarse-grained system; make one with mlcgmd.coarse_grain(trajectory, level)")
         if s.units != c.units:
             raise MismatchError(f"{s.name} is in {', '.join(s.units)}, the model was trained in {', '.join(c.units)}; use one set of units")
         if s.level != c.level:
@@ -117,6 +120,7 @@ def throughput(
 
     Each ML step starts from the first frames of MD: one that fails would have other neighbours and another cost.
     """
+    COUNT("steps", steps), COUNT("replicas", replicas), check_device(device)
     stepper, history = prepare_step(model, systems, replicas, sampler, device)
     generator = torch.Generator().manual_seed(0)
 

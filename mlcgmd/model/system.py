@@ -12,11 +12,12 @@ from torch import Tensor
 
 from ..data import trajectory
 from ..data.mapping import CoarseGraining, partition
+from ..errors import MlcgmdError
 from . import graph
 from .graph import Topology, topology
 
 
-class MismatchError(ValueError):
+class MismatchError(MlcgmdError):
     """A system that a model was not made for."""
 
 
@@ -71,6 +72,11 @@ class CoarseSystem:
         return self.topology.component.numpy()
 
     @property
+    def used_types(self) -> set[str]:
+        """Names of the particle types that occur."""
+        return {self.type_name[k] for k in self.topology.particle_type.unique().tolist()}
+
+    @property
     def bond(self) -> np.ndarray:
         """CG bonds (n_bonds, 2)."""
         return np.array(self.coarse.bond.values)
@@ -118,15 +124,32 @@ def _renamed(system: CoarseSystem, what: str, index: Tensor, own: Sequence[str],
     return table[index]
 
 
+def several(systems: Sequence[CoarseSystem] | CoarseSystem) -> list[CoarseSystem]:
+    """The systems, or the one, as a list.
+
+    Raises:
+        MlcgmdError: one is no coarse-grained system, or two have one name.
+    """
+    found = list(systems) if isinstance(systems, Sequence) else [systems]
+    for s in found:
+        if not isinstance(s, CoarseSystem):
+            raise MlcgmdError(f"a {type(s).__name__} is no coarse-grained system; make one with mlcgmd.coarse_grain(trajectory, level)")
+    names = [s.name for s in found]
+    if twice := [name for k, name in enumerate(names) if name in names[:k]]:
+        raise MlcgmdError(f"two systems are called {twice[0]!r}; give each a name of its own, as in load(..., system=...)")
+    return found
+
+
 def coarse_grain(fine: xr.Dataset, level: float) -> CoarseSystem:
     """Coarse-grain a trajectory once, for training or as the start of a simulation.
 
     Raises:
         trajectory.TrajectoryError: the box changes in time, which no model here learns.
+        MappingError: as :func:`.mapping.partition`.
     """
+    mapping = partition(fine, level)
     if "box" in fine and not np.allclose(fine.box, fine.box[0], rtol=1e-4):
         raise trajectory.TrajectoryError(f"{fine.attrs['system']}: the box changes in time; give a run at constant volume")
-    mapping = partition(fine, level)
     coarse = mapping.apply(fine)
     return CoarseSystem(
         name=fine.attrs["system"],

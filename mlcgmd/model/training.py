@@ -20,10 +20,12 @@ import pytorch_lightning as lightning
 import torch
 from torch import Tensor
 
+from ..arguments import COUNT, NATURAL, NOT_NEGATIVE, SEED, SHARE, Number, check, one_of, positive
+from ..errors import MlcgmdError
 from .domain import Domain
-from .model import Model
-from .simulator import SimulatorConfig
-from .system import CoarseSystem
+from .model import Model, check_device
+from .simulator import COVARIANCES, SimulatorConfig
+from .system import CoarseSystem, several
 from .windows import Windows
 
 logging.getLogger("pytorch_lightning").setLevel(logging.ERROR)  # it sets its own level when it is imported, and advertises
@@ -64,6 +66,18 @@ class TrainConfig:
     device: str = "cpu"
     save_every: int = 500
     """Steps between resumable checkpoints and validations."""
+
+    def __post_init__(self) -> None:
+        counts = ("steps", "history", "width", "layers", "refiner_layers", "systems_per_batch", "windows_per_system", "save_every")
+        check(self, time_step=positive("the data's time unit"), **dict.fromkeys(counts, COUNT), radial=NATURAL, seed=SEED, ema=SHARE)
+        check(self, radius=positive("the data's length unit", optional=True), learning_rate=Number(0, 1, above=True))
+        check(self, weight_decay=NOT_NEGATIVE, clip=positive())
+        one_of("covariance", self.covariance, COVARIANCES)
+        pair = self.history_noise if isinstance(self.history_noise, tuple | list) else ()
+        noise = tuple(positive("step lengths")("TrainConfig: history_noise", level) for level in pair)
+        if len(noise) != 2 or noise[0] > noise[1]:
+            raise MlcgmdError(f"TrainConfig: history_noise is {self.history_noise!r}; give the lowest and the highest, in step lengths")
+        object.__setattr__(self, "history_noise", noise)
 
 
 class Training(lightning.LightningModule):
@@ -169,24 +183,33 @@ def in_common_terms(systems: Sequence[CoarseSystem]) -> list[CoarseSystem]:
     """The systems with indices into the same names: all particle types and, in boxes, components, in the order of their occurrence.
 
     Raises:
-        ValueError: there are none, or they differ in level, or some are in a box and some are not.
+        MlcgmdError: there are none, or they differ in level, or some are in a box and some are not.
     """
     if not systems:
-        raise ValueError("there are no systems to train on; give at least one coarse-grained trajectory")
-    first = systems[0]
-    for s in systems:
-        if (s.level, s.box is None) != (first.level, first.box is None):
-            here, there = ("without" if x.box is None else "in" for x in (s, first))
-            raise ValueError(
-                f"{s.name} is at level {s.level:g} {here} a box, {first.name} at level {first.level:g} {there} one;"
-                " train on systems of one kind"
-            )
-        if s.units != first.units:
-            raise ValueError(f"{s.name} is in {', '.join(s.units)}, {first.name} in {', '.join(first.units)}; use one set of units")
+        raise MlcgmdError("there are no systems to train on; give at least one coarse-grained trajectory")
+    check_alike(systems)
     types, components = (
         list(dict.fromkeys(name for s in systems for name in getattr(s, names))) for names in ("type_name", "component_name")
     )
     return [s.in_terms_of(types, components) for s in systems]
+
+
+def check_alike(systems: Sequence[CoarseSystem]) -> None:
+    """Refuse systems that no model can know together.
+
+    Raises:
+        MlcgmdError: they differ in level or units, or some are in a box and some are not.
+    """
+    first = systems[0]
+    for s in systems:
+        if (s.level, s.box is None) != (first.level, first.box is None):
+            here, there = ("without" if x.box is None else "in" for x in (s, first))
+            raise MlcgmdError(
+                f"{s.name} is at level {s.level:g} {here} a box, {first.name} at level {first.level:g} {there} one;"
+                " train on systems of one kind"
+            )
+        if s.units != first.units:
+            raise MlcgmdError(f"{s.name} is in {', '.join(s.units)}, {first.name} in {', '.join(first.units)}; use one set of units")
 
 
 def build_model(training: Windows, config: TrainConfig) -> Model:
@@ -220,7 +243,11 @@ def build_model(training: Windows, config: TrainConfig) -> Model:
 
 
 def train(
-    systems: Sequence[CoarseSystem], validation: Sequence[CoarseSystem], config: TrainConfig, folder: Path | str, progress: bool = True
+    systems: Sequence[CoarseSystem] | CoarseSystem,
+    validation: Sequence[CoarseSystem] | CoarseSystem,
+    config: TrainConfig,
+    folder: Path | str,
+    progress: bool = True,
 ) -> tuple[Model, pd.DataFrame]:
     """Train a model; resume if ``folder`` holds an interrupted run of the same config.
 
@@ -228,10 +255,17 @@ def train(
     ``folder`` gets ``last.ckpt`` (to resume) and ``curves.jsonl``.
 
     Raises:
-        ValueError: systems of different levels or types, or ``folder`` holds a run of another config or of other data.
+        MlcgmdError: no systems, two of one name, or some of different levels, units or types, those of the validation included;
+            a device that is not there; or ``folder`` holds a run of another config or of other data.
     """
-    folder = Path(folder)
+    folder, device = Path(folder), check_device(config.device)
+    systems, validation = several(systems), several(validation)
     windows = Windows(in_common_terms(systems), config.time_step, config.history)
+    check_alike([*systems, *validation])
+    seen = set().union(*(s.used_types for s in systems))
+    for s in validation:
+        if new := sorted(s.used_types - seen):
+            raise MlcgmdError(f"{s.name}, for validation, has particle types {new} that no training system has; train on such systems too")
     model = build_model(windows, config)
     known = [s.in_terms_of(model.config.type_name, model.config.component_name) for s in validation]
     held_out = Windows(known, config.time_step, config.history) if known else None
@@ -241,7 +275,7 @@ def train(
     data = {name: [[s.name, s.digest] for s in members] for name, members in (("systems", systems), ("validation", validation))}
     text = json.dumps(dataclasses.asdict(config) | data, sort_keys=True)
     if label.exists() and label.read_text() != text:
-        raise ValueError(f"{folder} holds a run of another config or of other data; give another folder or remove it")
+        raise MlcgmdError(f"{folder} holds a run of another config or of other data; give another folder or remove it")
     if FIRST_RANK:
         label.write_text(text)
     module = Training(model, config, windows, held_out, folder)
@@ -250,7 +284,7 @@ def train(
     trainer = lightning.Trainer(
         max_steps=config.steps,
         max_epochs=-1,
-        accelerator="cpu" if config.device == "cpu" else "gpu",
+        accelerator="cpu" if device.type == "cpu" else "gpu",
         devices=local_ranks,
         num_nodes=ranks // local_ranks,
         strategy="ddp" if ranks > 1 else "auto",

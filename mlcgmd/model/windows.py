@@ -103,7 +103,7 @@ class Windows:
         Zero for components that never come within ``radius``. Of a large set one frame in so many is looked at, 5,000 to 10,000 in all.
 
         Raises:
-            ValueError: no radius, or one above half an edge of a box.
+            MlcgmdError: no radius, or one above half an edge of a box.
         """
         if any(s.box is None for s in self.systems):
             return None

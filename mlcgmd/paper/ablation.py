@@ -24,6 +24,7 @@ from .. import parallel
 from ..analysis.ensemble import Ensemble, starts
 from ..analysis.scores import stability
 from ..data import trajectory
+from ..errors import MlcgmdError
 from ..model import rollout, stepper, training, windows
 from ..model.model import Model, recorded
 from ..model.samplers import Sampler
@@ -223,7 +224,7 @@ def tables(name: str, dataset: str, settings: Sequence[Setting], length: float, 
     """The tables of :func:`run` on test systems: read from ``data/ablations`` if they are there, else made and put there.
 
     Raises:
-        ValueError: the tables that are there are of other settings.
+        MlcgmdError: the tables that are there are of other settings.
     """
     paths = [DATA / "ablations" / f"{dataset}.{name}{kind}.csv" for kind in ("", ".course")]
     if not all(path.exists() for path in paths):
@@ -233,7 +234,7 @@ def tables(name: str, dataset: str, settings: Sequence[Setting], length: float, 
         datasets.register(paths, command="make reproduce ABLATIONS=1")
     rows, courses = (pd.read_csv(datasets.verify(path), keep_default_na=False, na_values=[""], dtype={"key": str}) for path in paths)
     if rows.key.tolist() != [_key(dataset, ("test",), length, replicas, setting) for setting in settings]:
-        raise ValueError(f"{paths[0]} holds the results of other settings; remove it and {paths[1].name} to make them anew")
+        raise MlcgmdError(f"{paths[0]} holds the results of other settings; remove it and {paths[1].name} to make them anew")
     return rows, courses
 
 

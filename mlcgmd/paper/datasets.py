@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +13,7 @@ import xarray as xr
 from filelock import FileLock
 
 from ..data import trajectory
+from ..errors import MlcgmdError
 from ..md.chain import ChainSpec, LammpsChainSpec, random_sequence, regular_sequence
 from ..md.electrolyte import ContinuedSpec, ElectrolyteSpec
 from ..md.run import Spec, run_many
@@ -194,12 +196,12 @@ def specs(name: str, split: str) -> list[Spec]:
     ['chain-smoke/test-000', 'chain-smoke/test-001']
 
     Raises:
-        KeyError: there is no such set or split.
+        MlcgmdError: there is no such set or split.
     """
     if name not in DATASETS:
-        raise KeyError(f"there is no data set {name!r}; the sets are {sorted(DATASETS)}")
+        raise MlcgmdError(f"there is no data set {name!r}; the sets are {sorted(DATASETS)}")
     if split not in SPLITS:
-        raise KeyError(f"there is no split {split!r}; the splits are {SPLITS}")
+        raise MlcgmdError(f"there is no split {split!r}; the splits are {SPLITS}")
     return DATASETS[name].specs(name, split)
 
 
@@ -221,12 +223,14 @@ def build(name: str, splits: tuple[str, ...] = SPLITS, processes: int | None = N
         The files, split by split, in the order of :func:`specs`.
 
     Raises:
-        ValueError: the start of a continued set is not the registered one.
+        MlcgmdError: the start of a continued set, or a file that is there, is not the registered one.
     """
     members = DATASETS.get(name)
     if isinstance(members, ElectrolyteSet) and members.continued:
         verify(path_of(members.start(name), SHIPPED), SHIPPED)
-    paths = run_many([(spec, path_of(spec, root)) for split in splits for spec in specs(name, split)], processes)
+    jobs = [(spec, path_of(spec, root)) for split in splits for spec in specs(name, split)]
+    _unchanged([path for _, path in jobs], root)
+    paths = run_many(jobs, processes)
     register(paths, command=f"mlcgmd datasets build {name}", root=root)
     return paths
 
@@ -235,12 +239,14 @@ def build_start(name: str, root: Path = DATA) -> Path:
     """Equilibrate the start of a continued set, from packing on (what is there already is kept), and enter it in the registry.
 
     Raises:
-        ValueError: the runs of this set start from packing.
+        MlcgmdError: the runs of this set start from packing, or the start that is there is not the registered one.
     """
     members = DATASETS.get(name)
     if not (isinstance(members, ElectrolyteSet) and members.continued):
-        raise ValueError(f"{name} has no start: each of its runs is equilibrated by itself")
-    paths = run_many([(spec := members.start(name), path_of(spec, root))])
+        raise MlcgmdError(f"{name} has no start: each of its runs is equilibrated by itself")
+    job = (spec := members.start(name), path_of(spec, root))
+    _unchanged([job[1]], root)
+    paths = run_many([job])
     register(paths, command=f"mlcgmd datasets start {name}", root=root)
     return paths[0]
 
@@ -253,13 +259,33 @@ def sha256(path: Path) -> str:
 
 def _home(path: Path, root: Path) -> tuple[Path, str]:
     """The registry that a file belongs to, and its name there."""
+    if not path.is_relative_to(root):
+        raise MlcgmdError(f"{path} is not in {root}, whose registries it should be entered in; give root=, a folder above it")
     parts = path.relative_to(root).parts
     folder = root / parts[0] if len(parts) > 1 else root
     return folder / REGISTRY, path.relative_to(folder).as_posix()
 
 
 def _read(path: Path) -> dict[str, dict]:
-    return json.loads(path.read_text()) if path.exists() else {}
+    """The entries of a registry, each with its checksum; none if there is no registry."""
+    if not path.exists():
+        return {}
+    try:
+        entries = json.loads(path.read_bytes())
+        bad = [name for name, entry in entries.items() if not re.fullmatch("[0-9a-f]{64}", entry["sha256"])]
+    except (ValueError, AttributeError, KeyError, TypeError) as error:
+        raise MlcgmdError(f"{path} is no registry of checksums ({error!r}); restore it from git") from error
+    if bad:
+        raise MlcgmdError(f"{path}: the entry of {bad[0]} has no sha256 of 64 digits; restore it from git")
+    return entries
+
+
+def _unchanged(paths: Sequence[Path], root: Path) -> None:
+    """Refuse those that are registered but changed since, which a build would enter anew as if they were right."""
+    for path in paths:
+        home, name = _home(path, root)
+        if name in _read(home):
+            verify(path, root)
 
 
 def registry(root: Path = DATA) -> dict[str, dict]:
@@ -296,19 +322,19 @@ def verify(path: Path, root: Path = DATA) -> Path:
     A file that is not there is returned too: who reads it can say how it is made.
 
     Raises:
-        ValueError: the file is not registered, or it is not the registered one (changed, truncated or corrupted).
+        MlcgmdError: the file is not registered, or it is not the registered one (changed, truncated or corrupted).
     """
     if not path.exists():
         return path
     home, name = _home(path, root)
     entry = _read(home).get(name)
     if entry is None:
-        raise ValueError(
+        raise MlcgmdError(
             f"{path} has no entry in {home}, so nothing says that it is what it should be; make it anew with the command that makes"
             " the files beside it, or call datasets.register if you trust it"
         )
     if sha256(path) != entry["sha256"]:
-        raise ValueError(
+        raise MlcgmdError(
             f"{path} has another checksum than {home} says (corrupted or changed); restore it from git or make it anew: {entry['command']}"
         )
     return path
@@ -319,6 +345,6 @@ def load(name: str, split: str, root: Path = DATA) -> list[xr.Dataset]:
 
     Raises:
         FileNotFoundError: a file is not there (build it first).
-        ValueError: a file has no entry in the registry of its folder, or another checksum.
+        MlcgmdError: a file has no entry in the registry of its folder, or another checksum.
     """
     return [trajectory.load(verify(path_of(spec, root), root)) for spec in specs(name, split)]

@@ -64,7 +64,7 @@ def report(
         The table and the figures; ``report(...).figures["bonds"]`` shows one.
 
     Raises:
-        ValueError: as there.
+        MlcgmdError: as there.
     """
     table = compare(md, run, discard, temperature)
     seeds, runs = ensembles(md, run, discard)

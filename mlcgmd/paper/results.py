@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NotRequired, TypedDict
 
+from ..errors import MlcgmdError
 from ..paths import RESULTS, ROOT, atomic
 
 BEGIN, END = "<!-- results: made by mlcgmd results -->", "<!-- end of results -->"
@@ -51,19 +52,19 @@ def record(rows: Sequence[Row], notebook: str, folder: Path = RESULTS) -> None:
         folder: where each notebook has its file.
 
     Raises:
-        ValueError: a row without one of the fields, a value or error that is not finite, a target of another form, or an id that is there
+        MlcgmdError: a row without one of the fields, a value or error that is not finite, a target of another form, or an id that is there
             twice; nothing is written.
     """
     rounded: dict[str, Row] = {}
     for row in rows:
         if missing := Row.__required_keys__ - set(row):
-            raise ValueError(f"the result {row.get('id', row)} lacks {sorted(missing)}")
+            raise MlcgmdError(f"the result {row.get('id', row)} lacks {sorted(missing)}")
         value = _round(row["value"], 4)
         error = None if row["error"] is None else _round(row["error"], 2)
         if not math.isfinite(value) or (error is not None and not math.isfinite(error)):
-            raise ValueError(f"{row['id']} is {value} ± {error}: not finite; nothing was recorded")
+            raise MlcgmdError(f"{row['id']} is {value} ± {error}: not finite; nothing was recorded")
         if row["id"] in rounded:
-            raise ValueError(f"{notebook} measures {row['id']} twice; nothing was recorded")
+            raise MlcgmdError(f"{notebook} measures {row['id']} twice; nothing was recorded")
         rounded[row["id"]] = {**row, "value": value, "error": error}
         met(row)
     with atomic(folder / f"{notebook}.json") as temporary:
@@ -74,14 +75,14 @@ def load(folder: Path = RESULTS) -> list[Row]:
     """The results of all notebooks, sorted by id, each with the name of its notebook; none if there is no file yet.
 
     Raises:
-        ValueError: two notebooks measure the same.
+        MlcgmdError: two notebooks measure the same.
     """
     found: dict[str, Row] = {}
     for path in sorted(folder.glob("*.json")):
         rows: list[Row] = json.loads(path.read_text())
         for row in rows:
             if row["id"] in found:
-                raise ValueError(
+                raise MlcgmdError(
                     f"{row['id']} is in {path} and in that of {found[row['id']]['notebook']}; remove the file of the notebook that no"
                     " longer measures it"
                 )
@@ -93,13 +94,13 @@ def met(row: Row) -> bool | None:
     """Whether the value meets its target; None without a target.
 
     Raises:
-        ValueError: the target has another form than those of :class:`Row`.
+        MlcgmdError: the target has another form than those of :class:`Row`.
     """
     if not row["target"]:
         return None
     match = TARGET.fullmatch(row["target"])
     if not match:
-        raise ValueError(f"{row['id']}: target {row['target']!r} is not '<= x', '>= x', '== x', 'within x', 'x to y' or empty")
+        raise MlcgmdError(f"{row['id']}: target {row['target']!r} is not '<= x', '>= x', '== x', 'within x', 'x to y' or empty")
     value = row["value"]
     if match[3]:
         return float(match[3]) <= value <= float(match[4])
@@ -146,11 +147,11 @@ def insert(text: str, markdown: str) -> str:
     """``text`` with ``markdown`` between its two markers.
 
     Raises:
-        ValueError: the markers are not there exactly once, in order.
+        MlcgmdError: the markers are not there exactly once, in order.
     """
     pattern = re.compile(f"{re.escape(BEGIN)}.*{re.escape(END)}", re.DOTALL)
     if text.count(BEGIN) != 1 or text.count(END) != 1 or not pattern.search(text):
-        raise ValueError(f"the text needs the lines {BEGIN!r} and {END!r} once each, in this order")
+        raise MlcgmdError(f"the text needs the lines {BEGIN!r} and {END!r} once each, in this order")
     return pattern.sub(lambda _: f"{BEGIN}\n\n{markdown}\n{END}", text)
 
 
@@ -159,7 +160,7 @@ def write_tables(folder: Path = RESULTS, readme: Path = README, book: Path = BOO
 
     Raises:
         FileNotFoundError: there is no README.
-        ValueError: the README lacks the markers.
+        MlcgmdError: the README lacks the markers.
     """
     markdown = table(load(folder))
     text = insert(readme.read_text(), markdown)

@@ -1,0 +1,16 @@
+"""What the library says of input that it cannot take: one base class, so that a caller tells it from a bug of the library.
+
+Files that are not there, or that may not be read or written, stay the system's own errors (``OSError``), as a caller expects.
+"""
+
+
+class MlcgmdError(ValueError):
+    """Wrong input; the message tells what, where and what to do. Its subclasses stand beside what raises them."""
+
+
+class DivergedError(MlcgmdError, ArithmeticError):
+    """A training or an MD run whose numbers ceased to be finite."""
+
+
+class MissingPackageError(MlcgmdError, ImportError):
+    """An optional package is not installed."""
