@@ -177,6 +177,7 @@ def gaussian_denoiser(eigenvalues, basis):
         (samplers.Multistep(evaluations=12, sigma_max=10.0), 0.06),
         (samplers.Multistep(evaluations=12, sigma_max=4.0, stochasticity=1.0), 0.09),
         (samplers.Langevin(), 0.15),
+        (samplers.Langevin(step=0.3, steps=20, textbook=True), 0.1),
         (samplers.Flow(evaluations=16, angle=1.5), 0.06),
     ],
 )

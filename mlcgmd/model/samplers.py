@@ -110,24 +110,30 @@ class Langevin:
     """The paper's sampler: annealed Langevin dynamics (Song & Ermon 2019) from the simulator's own sample.
 
     At each of ``levels`` geometric noise levels, ``steps`` times u <- u + step / 2 score + sqrt(step) n,
-    with one step for all levels as in the reference (where it is 5e-5 A^2; here in units of the predicted variance).
+    with one step for all levels as in the reference (where it is 5e-5 A^2; here in units of the predicted variance), or with
+    that of the ``textbook``: ``step`` sigma^2 at each level, and a last denoising.
     """
 
-    name: ClassVar[str] = "Langevin"
     levels: int = 20
     steps: int = 10
     sigma_max: float = 1.0
     sigma_min: float = 0.03
     step: float = 0.04
+    textbook: bool = False
 
     def __post_init__(self) -> None:
         check(self, levels=COUNT, steps=COUNT, sigma_max=positive(), step=positive())
         check(self, sigma_min=Number(0, self.sigma_max, above=True))
 
     @property
+    def name(self) -> str:
+        """For tables and figures."""
+        return "Langevin, textbook step" if self.textbook else "Langevin"
+
+    @property
     def evaluations(self) -> int:
         """Network evaluations per ML step."""
-        return self.levels * self.steps
+        return self.levels * self.steps + self.textbook
 
     def __call__(self, denoise: Denoiser, shape: tuple[int, int], generator: torch.Generator, device: torch.device) -> Float[Tensor, "n 3"]:
         """A sample of u."""
@@ -135,10 +141,11 @@ class Langevin:
         ratio = (self.sigma_min / self.sigma_max) ** (1 / max(1, self.levels - 1))
         for k in range(self.levels):
             sigma = self.sigma_max * ratio**k
+            step = self.step * sigma**2 if self.textbook else self.step
             for _ in range(self.steps):
                 noise = torch.randn(shape, generator=generator).to(device)
-                u = u + 0.5 * self.step * (denoise(u, sigma) - u) / sigma**2 + self.step**0.5 * noise
-        return u
+                u = u + 0.5 * step * (denoise(u, sigma) - u) / sigma**2 + step**0.5 * noise
+        return denoise(u, self.sigma_min) if self.textbook else u
 
 
 @dataclass(frozen=True)

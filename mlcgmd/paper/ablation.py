@@ -59,6 +59,7 @@ class Setting:
         else:
             name, known = "small", dataclasses.asdict(self.model)
         training = {key: known[key] for key in ("time_step", "history", "steps", "seed")}
+        training["covariance"] = known.get("covariance", "diagonal")  # of models before there were others
         return {"model": name, "level": self.level, **training, "sampler": self.sampler.name, "evaluations": self.sampler.evaluations}
 
 
