@@ -73,6 +73,9 @@ def test_tables_are_made_once_and_refuse_other_settings(scratch: Path, monkeypat
             ablation.tables("toy", "toy-set", [other], length=400, replicas=2)
     with pytest.raises(ValueError, match="other settings"):
         ablation.tables("toy", "toy-set", settings, length=800, replicas=2)
+    assert ablation.tables("toy", "toy-set", settings, length=400, replicas=2, splits=["validation"])[0].equals(again[0])
+    with pytest.raises(ValueError, match="other settings"):
+        ablation.tables("toy", "toy-set", settings, length=400, replicas=2, splits=["test"])
 
 
 def test_two_columns_cross_between_rows() -> None:

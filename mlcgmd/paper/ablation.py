@@ -36,8 +36,10 @@ from .course import course
 FOLDER = RUNS / "ablation"
 MANY = 50
 """Evaluations per step from which on simulations are a tenth as long."""
-SLOW = ("rg2.", "relaxation.", "D.")
+SLOW = ("rg2.", "relaxation.", "tail.", "D.")
 """Scores that such a simulation is too short for."""
+SCORED = ("validation",)
+"""Splits whose systems experiments are scored on: what is chosen by an experiment is then tested on systems that it has not seen."""
 DRAWING = {"figures", "provenance", "render", "report", "results"}
 """Modules and folders that do not change what an experiment measures."""
 DISCARD = 0.05
@@ -196,7 +198,7 @@ def _make(dataset: str, splits: Sequence[str], length: float, replicas: int, set
 
 
 def run(
-    dataset: str, settings: Sequence[Setting], length: float, replicas: int, splits: Sequence[str] = ("test",), progress: bool = True
+    dataset: str, settings: Sequence[Setting], length: float, replicas: int, splits: Sequence[str] = SCORED, progress: bool = True
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
     """All settings on one data set: a row of scores for each, and the course of the structure; resumes.
 
@@ -221,20 +223,22 @@ def run(
     return pd.DataFrame(rows), pd.DataFrame(courses)
 
 
-def tables(name: str, dataset: str, settings: Sequence[Setting], length: float, replicas: int) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """The tables of :func:`run` on test systems: read from ``data/ablations`` if they are there, else made and put there.
+def tables(
+    name: str, dataset: str, settings: Sequence[Setting], length: float, replicas: int, splits: Sequence[str] = SCORED
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """The tables of :func:`run`: read from ``data/ablations`` if they are there, else made and put there.
 
     Raises:
-        MlcgmdError: the tables that are there are of other settings.
+        MlcgmdError: the tables that are there are of other settings or splits.
     """
     paths = [DATA / "ablations" / f"{dataset}.{name}{kind}.csv" for kind in ("", ".course")]
     if not all(path.exists() for path in paths):
-        for path, table in zip(paths, run(dataset, settings, length, replicas, progress=False), strict=True):
+        for path, table in zip(paths, run(dataset, settings, length, replicas, splits, progress=False), strict=True):
             with atomic(path) as temporary:
                 table.to_csv(temporary, index=False, float_format="%.4g")
         datasets.register(paths, command="make reproduce ABLATIONS=1")
     rows, courses = (pd.read_csv(datasets.verify(path), keep_default_na=False, na_values=[""], dtype={"key": str}) for path in paths)
-    if rows.key.tolist() != [_key(dataset, ("test",), length, replicas, setting) for setting in settings]:
+    if rows.key.tolist() != [_key(dataset, splits, length, replicas, setting) for setting in settings]:
         raise MlcgmdError(f"{paths[0]} holds the results of other settings; remove it and {paths[1].name} to make them anew")
     return rows, courses
 
