@@ -177,7 +177,8 @@ class _Progress(lightning.Callback):
     def on_train_end(self, *_: Any) -> None:
         self.bar.close()
 
-    on_exception = on_train_end
+    def on_exception(self, *_: Any) -> None:
+        self.bar.close()
 
 
 def in_common_terms(systems: Sequence[CoarseSystem]) -> list[CoarseSystem]:

@@ -284,8 +284,8 @@ def _points(position: np.ndarray) -> list[dict[str, float]]:
 
 
 def _script() -> str:
-    """Where the browser finds 3Dmol.js without a network: beside the book's page, or, by hand, in the address itself: JupyterLab has no such
-    file to serve.
+    """Where the browser finds 3Dmol.js without a network: beside the book's page, or, by hand, in the address itself, as JupyterLab
+    serves no such file.
     """
     if OWN == ROOT:
         return VENDORED_3DMOL
