@@ -39,5 +39,5 @@ lint: $(INSTALLED) ## ruff and mypy
 	ruff format --check .
 	mypy
 
-clean: ## remove everything that the targets above make, but for data and trained models
-	rm -rf $(VENV) _build .snakemake runs .pytest_cache .mypy_cache .ruff_cache
+clean: ## remove everything that the targets above make, but for data, trained models and what you made by hand, in runs/own
+	rm -rf $(VENV) _build .snakemake $(filter-out runs/own,$(wildcard runs/*)) .pytest_cache .mypy_cache .ruff_cache

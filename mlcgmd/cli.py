@@ -192,8 +192,9 @@ def _fetch(_: argparse.Namespace) -> None:
 
 def _build(options: argparse.Namespace) -> None:
     from .paper import datasets
+    from .paths import DATA
 
-    datasets.build(options.name, tuple(options.split), options.processes)
+    datasets.build(options.name, tuple(options.split), options.processes, DATA)
 
 
 def _start(options: argparse.Namespace) -> None:

@@ -5,14 +5,14 @@ import os
 import pickle
 import time
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
 from contextlib import contextmanager
 from typing import Any, TypeVar
 
 import numpy as np
-from tqdm import tqdm
 
 from .arguments import COUNT
+from .progress import bar
 
 T = TypeVar("T")
 PINS = hasattr(os, "sched_setaffinity")
@@ -73,10 +73,25 @@ def each(
     label: str = "",
     unit: str = "job",
     progress: bool = True,
+    count: Callable[[], int] | None = None,
+    total: int = 0,
 ) -> list[T]:
     """``function(*job)`` of each job, in their order; several at a time, in ``processes`` (one per core) or as many as there are jobs.
 
     The function must be one of a module. One process is this one. When a job fails, those not yet begun are dropped.
+
+    Args:
+        function: what to call.
+        jobs: its arguments.
+        processes: how many jobs at a time.
+        label: of the progress bar.
+        unit: that it counts.
+        progress: show it.
+        count: how many units are done, for jobs that are few and long; it is asked every second. By default a unit is a job.
+        total: how many there are of these.
+
+    Returns:
+        The results.
 
     Raises:
         MlcgmdError: ``processes`` is below 1.
@@ -85,27 +100,30 @@ def each(
         COUNT("processes", processes)
     available = cores()
     processes = min(processes or len(available), len(jobs))
-    bar = tqdm(total=len(jobs), desc=label, unit=unit, disable=not progress)
     results: dict[int, T] = {}
-    if processes <= 1:
-        with bar:
+
+    count = count or (lambda: len(results))
+    with bar(total or len(jobs), label, unit, progress, done=count()) as shown:
+        if processes <= 1:
             for k, job in enumerate(jobs):
                 results[k] = function(*job)
-                bar.update()
-        return list(results.values())
-    context = multiprocessing.get_context("spawn")
-    free = context.Queue()
-    for k in range(processes):
-        free.put(available[k % len(available)])
-    with bar, _one_thread(), ProcessPoolExecutor(processes, mp_context=context, initializer=_start, initargs=(free,)) as pool:
-        order = {pool.submit(_call, pickle.dumps((function, job))): k for k, job in enumerate(jobs)}
-        try:
-            for future in as_completed(order):
-                results[order[future]] = pickle.loads(future.result())
-                bar.update()
-        except BaseException:
-            pool.shutdown(wait=False, cancel_futures=True)
-            raise
+                shown.update(count() - shown.n)
+            return list(results.values())
+        context = multiprocessing.get_context("spawn")
+        free = context.Queue()
+        for k in range(processes):
+            free.put(available[k % len(available)])
+        with _one_thread(), ProcessPoolExecutor(processes, mp_context=context, initializer=_start, initargs=(free,)) as pool:
+            order = {pool.submit(_call, pickle.dumps((function, job))): k for k, job in enumerate(jobs)}
+            pending = set(order)
+            try:
+                while pending:
+                    finished, pending = wait(pending, 1.0, FIRST_COMPLETED)
+                    results |= {order[future]: pickle.loads(future.result()) for future in finished}
+                    shown.update(count() - shown.n)
+            except BaseException:
+                pool.shutdown(wait=False, cancel_futures=True)
+                raise
     return [results[k] for k in range(len(jobs))]
 
 

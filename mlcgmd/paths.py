@@ -8,6 +8,9 @@ from pathlib import Path
 
 CHECKOUT = Path(__file__).resolve().parents[1]
 ROOT = Path(os.environ.get("MLCGMD_ROOT", CHECKOUT))
+OWN = ROOT if "MLCGMD_ROOT" in os.environ else CHECKOUT / "runs" / "own"
+"""Where notebooks put what they make. The workflow says with ``MLCGMD_ROOT``: beside what they read. Who runs a notebook by hand changes
+nothing of the repository."""
 SHIPPED = CHECKOUT / "data"
 """What the repository ships, wherever ROOT is."""
 DATA = ROOT / "data"
@@ -17,6 +20,21 @@ RUNS = ROOT / "runs"
 MODELS = DATA / "models"
 SIMULATIONS = DATA / "simulations"
 RESULTS = DATA / "results"
+
+
+def own(path: Path) -> Path:
+    """The place in :data:`OWN` of a file of :data:`ROOT`; a file that is in OWN already, or elsewhere, stays there.
+
+    >>> own(FIGURES / "speed.svg") == OWN / "figures" / "speed.svg"
+    True
+    """
+    return OWN / path.relative_to(ROOT) if path.is_relative_to(ROOT) and not path.is_relative_to(OWN) else path
+
+
+def place(path: Path) -> Path:
+    """Where a file of :data:`ROOT` is, and where it is to be made if it is not there: one's own comes first."""
+    mine = own(path)
+    return path if path.exists() and not mine.exists() else mine
 
 
 @contextmanager

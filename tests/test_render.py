@@ -1,5 +1,8 @@
 """Pictures: what a reader sees is what the data say, and the same each time."""
 
+import base64
+import hashlib
+import json
 import re
 from pathlib import Path
 from typing import Any
@@ -11,8 +14,9 @@ from matplotlib.figure import Figure
 from PIL import Image, ImageSequence
 from toys import toy_electrolyte
 
+from mlcgmd.data import trajectory
 from mlcgmd.data.mapping import CoarseGraining, MappingError, partition
-from mlcgmd.paper import render
+from mlcgmd.paper import figures, render
 
 ROOT = Path(__file__).parents[1]
 
@@ -103,6 +107,16 @@ def test_molecules_are_drawn_whole_in_the_box_and_move_on(electrolyte: xr.Datase
         assert (np.abs(centre.mean(axis=0)) <= box / 2 + 1e-3).all()
 
 
+@pytest.mark.slow
+def test_the_animation_of_the_book_is_what_its_files_give(tmp_path: Path) -> None:
+    """To the byte: by hand on any machine the same picture, which git does not see as another."""
+    sidecar = json.loads((ROOT / "figures" / "chain_coarse_graining.json").read_text())
+    (closeup,) = (trajectory.load(ROOT / name) for name in sidecar["inputs"])
+    figures.style()
+    path = render.animation(closeup, partition(closeup, sidecar["parameters"]["level"]), tmp_path / "a.gif")
+    assert hashlib.sha256(path.read_bytes()).hexdigest() == sidecar["sha256"]
+
+
 def test_a_box_has_twelve_edges() -> None:
     corners = render.box_corners(np.array([2.0, 3.0, 4.0]))
     lengths = np.linalg.norm(corners[render.EDGES[:, 0]] - corners[render.EDGES[:, 1]], axis=1)
@@ -165,14 +179,19 @@ def test_draw_puts_bonds_between_the_spheres_of_different_layers() -> None:
     assert [len(spheres.get_offsets()) for spheres in (far, near)] == [2, 2]
 
 
-def test_view_needs_no_network_and_is_the_same_each_time(chain: xr.Dataset, pairs: CoarseGraining) -> None:
+def test_view_needs_no_network_and_is_the_same_each_time(chain: xr.Dataset, pairs: CoarseGraining, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In the book the script lies beside the page; by hand it is in the view, since JupyterLab has no such file to serve."""
     pytest.importorskip("py3Dmol")
+    script = ROOT / "book/_extra" / render.VENDORED_3DMOL.removeprefix("../")
+    monkeypatch.setattr(render, "OWN", Path("by hand"))
+    (inside,) = re.findall("data:text/javascript;base64,([A-Za-z0-9+/=]+)", render.view(chain, pairs).data)
+    assert base64.b64decode(inside) == script.read_bytes()
+    monkeypatch.setattr(render, "OWN", render.ROOT)
     html = render.view(chain, pairs).data
     assert html == render.view(chain, pairs).data
     assert html != render.view(chain, pairs, frame=1).data
     assert not re.search(r"https?://", html)
-    assert render.VENDORED_3DMOL in html
-    assert (ROOT / "book/_extra" / render.VENDORED_3DMOL.removeprefix("../")).exists()
+    assert render.VENDORED_3DMOL in html and len(html) < script.stat().st_size / 10
     assert html.count("addSphere") == 4 + 2
     assert html.count("addCylinder") == 3 + 1
 

@@ -1,3 +1,4 @@
+import re
 from dataclasses import replace
 
 import numpy as np
@@ -136,8 +137,11 @@ def test_refuses_systems_the_model_was_not_made_for(model, systems, tmp_path, ch
 
 def test_refuses_a_path_of_another_run(model, systems, tmp_path):
     rollout.simulate(model, systems, tmp_path / "run.nc", **ARGUMENTS)
-    with pytest.raises(ValueError, match="other arguments"):
+    with pytest.raises(ValueError, match="other arguments .*sampler is .*'few-step'.* there, not .*'none'"):
         rollout.simulate(model, systems, tmp_path / "run.nc", **ARGUMENTS | {"sampler": Gaussian()})
+    steps = ARGUMENTS["steps"]
+    with pytest.raises(ValueError, match=rf"steps is {steps} there, not {steps + 1}; seed is .*; give another path \(in notebook 4"):
+        rollout.simulate(model, systems, tmp_path / "run.nc", **ARGUMENTS | {"steps": steps + 1, "seed": 99})
 
 
 def test_refuses_a_path_of_other_data_of_the_same_name(model, systems, tmp_path):
@@ -145,6 +149,24 @@ def test_refuses_a_path_of_other_data_of_the_same_name(model, systems, tmp_path)
     other = coarse_grain(toy_trajectory(seed=7).assign_attrs(system=systems[0].name), level=6)
     with pytest.raises(ValueError, match="other data"):
         rollout.simulate(model, [other, *systems[1:]], tmp_path / "run.nc", **ARGUMENTS)
+
+
+def test_the_bar_counts_steps_in_one_part_in_several_and_after_a_break(model, systems, tmp_path, monkeypatch, capfd):
+    """A part is one batch; of several each is seen by the blocks that it wrote."""
+    arguments = {"steps": 25, "replicas": 2, "sampler": Gaussian()}
+    rollout.simulate(model, systems, **arguments)
+    assert re.search(r"simulation: .*/25 \[\d\d:\d\d<.*step.*25/25 \[", capfd.readouterr().err, re.DOTALL)
+    monkeypatch.setattr(rollout, "PART", 1)
+    monkeypatch.setattr(rollout.simulation, "save", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
+    with pytest.raises(KeyboardInterrupt):
+        rollout.simulate(model, systems, tmp_path / "run.nc", **arguments)
+    shown = [int(n) for n in re.findall(r"(\d+)/25 \[", capfd.readouterr().err)]
+    assert shown[0] == 0 and shown[-1] == 25 and len(set(shown)) > 3
+    next((tmp_path / "run.nc.partial").glob("*/00002.npz")).unlink()
+    with pytest.raises(KeyboardInterrupt):
+        rollout.simulate(model, systems, tmp_path / "run.nc", **arguments)
+    shown = [int(n) for n in re.findall(r"(\d+)/25 \[", capfd.readouterr().err)]
+    assert 15 < shown[0] < 25 and shown[-1] == 25
 
 
 def test_a_simulation_is_a_trajectory_and_can_be_started_from(model, systems, tmp_path):

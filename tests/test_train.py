@@ -1,7 +1,10 @@
 import json
+import os
+import re
 import subprocess
 import sys
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -75,6 +78,22 @@ def test_training_learns(systems, tmp_path):
     assert curves.train_nll.iloc[-1] < curves.train_nll.iloc[0]
     # The Ornstein-Uhlenbeck toy can be predicted better than "nothing moves", whose error is 1 by normalisation.
     assert curves.validation_mse.iloc[-1] < 0.97
+
+
+def test_training_shows_a_bar_with_rate_and_time_left_and_nothing_else(tmp_path):
+    code = "import sys; from test_train import *; training.train(toy_systems(), [], CONFIG, sys.argv[1], progress=sys.argv[2] == 'yes')"
+
+    def said(progress, environment):
+        command = [sys.executable, "-c", code, str(tmp_path / f"{progress}{len(environment)}"), progress]
+        return subprocess.run(command, cwd=Path(__file__).parent, capture_output=True, text=True, check=True, env=os.environ | environment)
+
+    shown = said("yes", {})
+    assert shown.stdout == ""
+    lines = [line for line in re.split("[\r\n]+", shown.stderr) if line]
+    assert lines and all(re.match(r"training: +\d+%.*\| \d+/12 \[\d\d:\d\d<.*(step/s|s/step)\]$", line) for line in lines), shown.stderr
+    assert "12/12" in lines[-1]
+    for nothing in (said("no", {}), said("yes", {"TQDM_DISABLE": "1"})):
+        assert nothing.stdout + nothing.stderr == ""
 
 
 def test_resumed_training_equals_uninterrupted_training(systems, tmp_path):

@@ -1,14 +1,17 @@
 """Each scale's graph of notebooks can be made, and what it has executed is what it would execute."""
 
 import ast
+import importlib.util
 import itertools
 import json
+import os
 import re
 import subprocess
 import sys
 from pathlib import Path
 from typing import Any
 
+import nbformat
 import pytest
 import yaml
 
@@ -16,6 +19,11 @@ from mlcgmd.paths import CHECKOUT
 
 ACROSS = ["07_ablation_refinement", "08_ablation_resolution", "09_ablation_timestep", "10_speed", "12_your_own_system"]
 SYSTEMS = yaml.safe_load((CHECKOUT / "workflow" / "laptop.yaml").read_text())["systems"]
+
+spec = importlib.util.spec_from_file_location("notebooks", CHECKOUT / "workflow" / "notebooks.py")
+assert spec and spec.loader
+notebooks = importlib.util.module_from_spec(spec)
+spec.loader.exec_module(notebooks)
 
 
 def snakemake(*options: str) -> str:
@@ -32,15 +40,23 @@ def plan(*config: str) -> str:
 
 
 def source(path: Path) -> list[tuple[str, str]]:
-    """Id and source of the cells of a notebook, but for the one that papermill adds."""
-    cells = json.loads(path.read_text())["cells"]
-    return [(cell["id"], "".join(cell["source"])) for cell in cells if "injected-parameters" not in cell["metadata"].get("tags", [])]
+    """Id and source of the cells of a notebook, but for its parameters."""
+    return [(cell["id"], "".join(cell["source"])) for cell in json.loads(path.read_text())["cells"] if not is_parameters(cell)]
 
 
-def injected(path: Path) -> dict[str, Any]:
-    """The parameters that a notebook was executed with."""
-    (cell,) = [c for c in json.loads(path.read_text())["cells"] if "injected-parameters" in c["metadata"].get("tags", [])]
+def is_parameters(cell: dict[str, Any]) -> bool:
+    return "parameters" in cell["metadata"].get("tags", [])
+
+
+def parameters(path: Path) -> dict[str, Any]:
+    """The parameters of a notebook."""
+    (cell,) = filter(is_parameters, json.loads(path.read_text())["cells"])
     return {node.targets[0].id: ast.literal_eval(node.value) for node in ast.parse("".join(cell["source"])).body}  # type: ignore[attr-defined]
+
+
+def comments(path: Path) -> list[str]:
+    (cell,) = filter(is_parameters, json.loads(path.read_text())["cells"])
+    return re.findall("#.*", "".join(cell["source"]))
 
 
 @pytest.mark.parametrize(
@@ -73,12 +89,93 @@ def test_executed_templates_are_the_templates_with_the_parameters_of_their_syste
     for template in ("03_train", "04_simulate"):
         number, step = template.split("_")
         copy = CHECKOUT / "notebooks" / f"{number}_{system}_{step}.ipynb"
-        assert source(copy) == source(CHECKOUT / "workflow" / "templates" / f"{template}.ipynb"), f"{copy.name} is stale: make reproduce"
+        original = CHECKOUT / "workflow" / "templates" / f"{template}.ipynb"
+        assert source(copy) == source(original), f"{copy.name} is stale: make reproduce"
+        assert comments(copy) == comments(original) and list(parameters(copy)) == list(parameters(original))
     (model, config), (name, simulation) = (next(iter(SYSTEMS[system][kind].items())) for kind in ("models", "simulations"))
     common = {"dataset": SYSTEMS[system]["dataset"], "model": model}
     expected = {"system": system, "level": SYSTEMS[system]["level"], **common, **config}
-    assert injected(CHECKOUT / "notebooks" / f"03_{system}_train.ipynb") == expected
-    assert injected(CHECKOUT / "notebooks" / f"04_{system}_simulate.ipynb") == {"name": name, **common, **simulation}
+    for template, given in (("03_train", expected), ("04_simulate", {"name": name, **common, **simulation})):
+        number, step = template.split("_")
+        plain = parameters(CHECKOUT / "workflow" / "templates" / f"{template}.ipynb")
+        assert parameters(CHECKOUT / "notebooks" / f"{number}_{system}_{step}.ipynb") == plain | given
+
+
+@pytest.mark.parametrize("path", sorted((CHECKOUT / "notebooks").glob("*.ipynb")), ids=lambda path: path.stem)
+def test_the_parameters_that_one_edits_are_those_that_count(path: Path) -> None:
+    cells = [cell for cell in json.loads(path.read_text())["cells"] if cell["cell_type"] == "code"]
+    assert [is_parameters(cell) for cell in cells] == [True] + [False] * (len(cells) - 1)
+    assert [cell["execution_count"] for cell in cells] == list(range(1, len(cells) + 1))
+    assert not any("injected-parameters" in cell["metadata"].get("tags", []) for cell in cells)
+
+
+CELL = """level = 15  # particles per bead
+name = "ä"; seed = 0  # two on a line
+options = {
+    "radius": 7.0,  # of pairs
+}  # other fields"""
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        ({}, CELL),
+        ({"level": 2.5, "seed": 3}, CELL.replace("15", "2.5").replace("seed = 0", "seed = 3")),
+        ({"name": 'a "b"', "options": {"on": True, "noise": [0.1, None]}}, None),
+        ({"options": {f"field_{k}": 1e-6 * k for k in range(20)}}, None),
+    ],
+)
+def test_parameters_are_written_into_their_cell(given: dict[str, Any], expected: str | None) -> None:
+    code = notebooks.with_parameters(CELL, given)
+    found: dict[str, Any] = {}
+    exec(code, found)
+    before: dict[str, Any] = {}
+    exec(CELL, before)
+    assert {key: found[key] for key in before if key != "__builtins__"} == {
+        k: v for k, v in (before | given).items() if k != "__builtins__"
+    }
+    assert expected in (None, code) and max(map(len, code.splitlines())) <= 140
+    assert all(comment in code for comment in ("# particles per bead", "# two on a line", "# other fields"))
+
+
+def test_wrong_parameters_are_named() -> None:
+    with pytest.raises(ValueError, match="no parameter levle; there are level, name, seed, options"):
+        notebooks.with_parameters(CELL, {"levle": 3})
+    with pytest.raises(ValueError, match="options is 'radius: 7': give a mapping"):
+        notebooks.with_parameters(CELL, {"options": "radius: 7"})
+
+
+@pytest.mark.parametrize(("template", "parameter"), [("03_train", "options"), ("04_simulate", "sampler_options")])
+def test_text_in_place_of_a_mapping_is_refused_by_the_notebook_too(template: str, parameter: str) -> None:
+    cells = json.loads((CHECKOUT / "workflow" / "templates" / f"{template}.ipynb").read_text())["cells"]
+    (code,) = ["".join(cell["source"]) for cell in cells if f"isinstance({parameter}, dict)" in "".join(cell["source"])]
+    with pytest.raises(SystemExit, match=f"{parameter} is 'radius: 7': give a mapping"):
+        exec(code, {parameter: "radius: 7"})
+
+
+def test_a_run_writes_where_the_workflow_says_and_shows_no_bars(tmp_path: Path) -> None:
+    """One cell of parameters, which is the one that counts when the output is run again; a failed run leaves the output as it was."""
+    code = [
+        "level = 15  # particles per bead",
+        "from mlcgmd import paths, progress\n[b.update() for b in [progress.bar(2, 'x', 'y')]]\nprint(level, paths.OWN == paths.ROOT)",
+        "assert level < 40",
+    ]
+    cells = [nbformat.v4.new_code_cell(text) for text in code]
+    cells[0].metadata["tags"] = ["parameters"]
+    source, output = tmp_path / "source.ipynb", tmp_path / "output.ipynb"
+    nbformat.write(nbformat.v4.new_notebook(cells=cells), source)
+
+    def run(path: Path, given: str) -> int:
+        command = [sys.executable, CHECKOUT / "workflow" / "notebooks.py", path, output, given]
+        environment = os.environ | {"MLCGMD_ROOT": str(tmp_path)}
+        return subprocess.run(command, cwd=CHECKOUT, env=environment, capture_output=True, check=False).returncode
+
+    assert run(source, '{"level": 30}') == 0
+    assert run(output, "{}") == 0 and run(source, '{"level": 50}') != 0
+    done = nbformat.read(output, as_version=4)
+    assert done.cells[0].source == "level = 30  # particles per bead" and len(done.cells) == 3
+    assert [cell.execution_count for cell in done.cells] == [1, 2, 3]
+    assert ["".join(o.get("text", "") for o in cell.outputs) for cell in done.cells[1:]] == ["30 True\n", ""]
 
 
 def test_templates_hold_no_outputs_and_know_no_system() -> None:

@@ -5,13 +5,17 @@
 
 import ast
 import json
+import os
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from mlcgmd.paths import RUNS, atomic
+from mlcgmd.paths import ROOT, RUNS, atomic
 
 LIBRARY = Path("mlcgmd")
+WIDTH = 140
+"""Longest line of code."""
 
 
 def _imported(code: str, package: tuple[str, ...]) -> set[Path]:
@@ -43,25 +47,73 @@ def library_files(notebook: Path | str) -> list[str]:
     return sorted(path.as_posix() for path in found)
 
 
-def execute(source: Path, output: Path, parameters: dict[str, Any]) -> None:
-    """Run ``source`` in its folder; ``output``, which may be ``source``, is written only if every cell succeeded.
+def _literal(value: Any, room: int = sys.maxsize) -> str:
+    """``value`` in Python, on one line or, where it is longer than ``room``, with a line per item."""
+    match value:
+        case dict():
+            items, ends = [f"{_literal(key)}: {_literal(item)}" for key, item in value.items()], "{}"
+        case list():
+            items, ends = [_literal(item) for item in value], "[]"
+        case str():
+            return json.dumps(value, ensure_ascii=False)  # with the quotes of ruff
+        case _:
+            return repr(value)
+    text = f"{ends[0]}{', '.join(items)}{ends[1]}"
+    return text if len(text) <= room else "\n".join([ends[0], *(f"    {item}," for item in items), ends[1]])
 
+
+def with_parameters(code: str, given: Mapping[str, Any]) -> str:
+    """The parameters cell ``code`` with other values, and its comments.
+
+    >>> with_parameters("level = 15  # particles per bead\\nmodel = 'chain'", {"level": 30})
+    "level = 30  # particles per bead\\nmodel = 'chain'"
+
+    Raises:
+        ValueError: a parameter that is not there, or text where a mapping is.
+    """
+    values = {node.targets[0].id: node.value for node in ast.parse(code).body if isinstance(node, ast.Assign)}  # type: ignore[attr-defined]
+    if unknown := sorted(set(given) - set(values)):
+        raise ValueError(f"there is no parameter {', '.join(unknown)}; there are {', '.join(values)}")
+    lines = code.splitlines()
+    for name, node in reversed(values.items()):
+        if name not in given:
+            continue
+        if isinstance(node, ast.Dict) and not isinstance(given[name], dict):
+            raise ValueError(f'{name} is {given[name]!r}: give a mapping, such as {{"{name}": {{"radius": 7.0}}}}')
+        first, last = node.lineno - 1, (node.end_lineno or node.lineno) - 1
+        before = lines[first].encode()[: node.col_offset].decode()
+        after = lines[last].encode()[node.end_col_offset :].decode()
+        lines[first : last + 1] = [before + _literal(given[name], WIDTH - len(before) - len(after)) + after]
+    return "\n".join(lines)
+
+
+def execute(source: Path, output: Path, parameters: dict[str, Any]) -> None:
+    """Run ``source`` in its folder with ``parameters``, which are written into its parameters cell: that is the one that counts, also
+    for who runs ``output`` again. This, which may be ``source``, is written only if every cell succeeded.
+
+    What the notebook makes goes to MLCGMD_ROOT, by default the repository, and it shows no progress bars.
     A failed run leaves the notebook, with its error, in the folder ``runs/failed``.
+
+    Raises:
+        ValueError: as :func:`with_parameters`.
     """
     import nbformat  # only this function needs the two: the Snakefile imports the other one in every job
     import papermill
 
+    notebook = nbformat.read(source, as_version=4)
+    (cell,) = [cell for cell in notebook.cells if "parameters" in cell.metadata.get("tags", [])]
+    cell.source = with_parameters(cell.source, parameters)
     failed = RUNS / "failed" / output.name
     failed.parent.mkdir(parents=True, exist_ok=True)
-    notebook = papermill.execute_notebook(
-        source, failed, parameters, kernel_name="python3", cwd=source.parent, progress_bar=False, log_output=True
-    )
+    nbformat.write(notebook, failed)
+    # The kernel takes these over.
+    os.environ |= {"MLCGMD_ROOT": str(ROOT.resolve()), "TQDM_DISABLE": "1"}
+    notebook = papermill.execute_notebook(failed, failed, kernel_name="python3", cwd=source.parent, progress_bar=False, log_output=True)
     # Of the run only its duration is kept, for the status page: folders and dates are no result.
     notebook.metadata["papermill"] = {"duration": round(notebook.metadata["papermill"]["duration"])}
     for cell in notebook.cells:
         cell.metadata.pop("papermill", None)
         cell.metadata.pop("execution", None)
-        cell.source = cell.source.rstrip("\n")  # papermill ends the parameters with a new line, `ruff format` does not
     with atomic(output) as temporary:
         nbformat.write(notebook, temporary)
     failed.unlink()

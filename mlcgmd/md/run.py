@@ -17,7 +17,6 @@ from typing import Protocol
 import numpy as np
 import openmm
 import xarray as xr
-from tqdm import tqdm
 
 from .. import __version__, parallel
 from ..arguments import COUNT
@@ -25,6 +24,7 @@ from ..data import trajectory
 from ..errors import DivergedError, MlcgmdError
 from ..parallel import processor_time
 from ..paths import atomic
+from ..progress import bar
 from . import lammps
 from .chain import LammpsChainSpec
 
@@ -240,13 +240,15 @@ def run_md(spec: Spec, path: Path | str, progress: bool = False) -> Path:
             state, log = _equilibrate(spec)
         _write(work / "start.npz", {f"equilibration_{name}": values for name, values in log.items()}, state)
     segments = [min(SEGMENT, n_frames - first) for first in range(0, n_frames, SEGMENT)]
-    for k, frames in enumerate(tqdm(segments, desc=spec.name, unit="segment", disable=not progress)):
-        chunk = work / f"{k:05d}.npz"
-        if (done := _resume(chunk)) is not None:
-            state = done
-            continue
-        arrays, state = _segment(spec, k, frames, state)
-        _write(chunk, arrays, state)
+    with bar(n_frames, spec.name, "frame", progress) as shown:
+        for k, frames in enumerate(segments):
+            chunk = work / f"{k:05d}.npz"
+            if (done := _resume(chunk)) is not None:
+                state = done
+            else:
+                arrays, state = _segment(spec, k, frames, state)
+                _write(chunk, arrays, state)
+            shown.update(frames)
     trajectory.save(_assemble(spec, work, len(segments), state.box, provenance), path)
     shutil.rmtree(work)
     return path

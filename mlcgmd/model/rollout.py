@@ -19,13 +19,13 @@ import numpy as np
 import torch
 import xarray as xr
 from torch import Tensor
-from tqdm import tqdm
 
 from .. import parallel
 from ..arguments import COUNT, SEED, Number
 from ..data import simulation
 from ..errors import MlcgmdError
 from ..paths import atomic
+from ..progress import bar
 from .graph import Batch, batch
 from .model import Model, check_device
 from .samplers import DEFAULT, Sampler
@@ -34,6 +34,8 @@ from .system import CoarseSystem
 
 BLOCK = 100
 """ML steps between writes: what a kill can cost."""
+LABEL = "simulation"
+"""Of the progress bar."""
 SMALL = 1_000_000
 """Beads times evaluations of a run that is so short that it stays in this process."""
 PART = 800
@@ -140,13 +142,21 @@ def simulate(
     if path.exists():
         result = simulation.load(path)
         if result[0].attrs["run"] != label:
-            raise MlcgmdError(f"{path} holds a run with other arguments or of other data; give another path or remove it")
+            raise MlcgmdError(f"{path} holds a run with other arguments or of other data{_other(result[0].attrs['run'], label)}")
         return result
     work = path.with_name(path.name + ".partial")
     result = go(work)
     simulation.save(result, path)
     shutil.rmtree(work)
     return simulation.load(path)  # as a second call gives it: positions are multiples of the file's resolution
+
+
+def _other(there: str, asked: str) -> str:
+    """The end of the message that a run is of other arguments: which, what they are there and what was asked for; and what to do."""
+    one, other = json.loads(there), json.loads(asked)
+    differ = [key for key in other if one.get(key) != other[key]]
+    words = [f"other {key}" if key in ("systems", "weights") else f"{key} is {one.get(key)} there, not {other[key]}" for key in differ]
+    return f" ({'; '.join(words)}); give another path (in notebook 4 another name) or remove it"
 
 
 def _simulate(
@@ -169,7 +179,8 @@ def _simulate(
     parts = _parts(systems, replicas) if device == "cpu" else [_Part(systems, replicas)]
     begun = f"{label}, in {len(parts)} parts"
     if (work / "run.json").exists() and (work / "run.json").read_text() != begun:
-        raise MlcgmdError(f"{work} holds an unfinished run with other arguments or on another device; give another path or remove it")
+        before = (work / "run.json").read_text().rpartition(", in ")[0]
+        raise MlcgmdError(f"{work} holds an unfinished run with other arguments or on another device{_other(before, label)}")
     (work / "run.json").write_text(begun)
     seeds = [int(np.random.default_rng([seed, k]).integers(2**63)) for k in range(len(parts))]
     jobs = [
@@ -177,7 +188,14 @@ def _simulate(
         for k, part in enumerate(parts)
     ]
     small = steps * (1 + sampler.evaluations) * replicas * sum(len(s.mass) for s in systems) <= SMALL
-    parallel.each(_run, jobs, 1 if small else None, label=work.stem, unit="part", progress=progress and len(jobs) > 1)
+    blocks = -(-steps // BLOCK) * len(parts)
+
+    def count() -> int:
+        """ML steps that are done, as the mean over the parts."""
+        return steps * len(list(work.glob("*/*.npz"))) // blocks
+
+    shown = progress and len(jobs) > 1
+    parallel.each(_run, jobs, 1 if small else None, label=LABEL, unit="step", progress=shown, count=count, total=steps)
     interval = save_every * model.config.time_step
     pieces = iter([run for _, part, folder, *_ in jobs for run in _assemble(part, folder, interval, label)])
     result = []
@@ -237,7 +255,8 @@ def _run(
             history, failure = torch.from_numpy(saved["history"]), saved["failure"].tolist()
             generator.set_state(torch.from_numpy(saved["generator"]))
     stopped = torch.tensor([f != "" for f in failure])[graph.node_graph, None]
-    for k, n in tqdm(blocks[len(done) :], unit="block", disable=not progress):
+    shown = bar(steps, LABEL, "step", progress, done=min(steps, len(done) * BLOCK))
+    for k, n in blocks[len(done) :]:
         positions, sizes = [], []
         for step in range(k * BLOCK, k * BLOCK + n):
             moved, size = (x.cpu() for x in stepper(history.to(device), generator))
@@ -260,6 +279,8 @@ def _run(
                 generator=generator.get_state().numpy(),
                 failure=np.array(failure, dtype="U100"),
             )
+        shown.update(n)
+    shown.close()
 
 
 def _bonds(systems: Sequence[CoarseSystem], replicas: int, max_stretch: float) -> tuple[Tensor, Tensor]:

@@ -9,6 +9,7 @@ import json
 import logging
 import os
 import time
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,6 +23,7 @@ from torch import Tensor
 
 from ..arguments import COUNT, NATURAL, NOT_NEGATIVE, SEED, SHARE, Number, check, one_of, positive
 from ..errors import MlcgmdError
+from ..progress import bar
 from .domain import Domain
 from .model import Model, check_device
 from .simulator import COVARIANCES, SimulatorConfig
@@ -179,6 +181,22 @@ class Training(lightning.LightningModule):
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 
 
+class _Progress(lightning.Callback):
+    """A bar over the optimiser steps; a training that goes on starts where it was cut."""
+
+    def on_train_start(self, trainer: lightning.Trainer, *_: Any) -> None:
+        self.bar = bar(trainer.max_steps, "training", "step", trainer.is_global_zero, trainer.global_step)
+
+    def on_train_batch_end(self, *_: Any) -> None:
+        self.bar.update()
+
+    def on_train_end(self, *_: Any) -> None:
+        self.bar.close()
+
+    def on_exception(self, *_: Any) -> None:
+        self.bar.close()
+
+
 def in_common_terms(systems: Sequence[CoarseSystem]) -> list[CoarseSystem]:
     """The systems with indices into the same names: all particle types and, in boxes, components, in the order of their occurrence.
 
@@ -292,7 +310,8 @@ def train(
         logger=False,
         enable_checkpointing=False,
         enable_model_summary=False,
-        enable_progress_bar=progress,
+        enable_progress_bar=False,
+        callbacks=[_Progress()] if progress else [],
         default_root_dir=folder,
     )
     last, curves = folder / LAST, folder / CURVES
@@ -302,7 +321,9 @@ def train(
         kept = [line for line in curves.read_text().splitlines() if json.loads(line)["step"] <= done]
         curves.write_text("".join(f"{line}\n" for line in kept))
     loader: torch.utils.data.DataLoader = torch.utils.data.DataLoader(range(config.steps), batch_size=None)  # type: ignore[arg-type]
-    trainer.fit(module, loader, ckpt_path=last if last.exists() else None, weights_only=True)
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", module="pytorch_lightning")  # of its own insides: nothing that who trains could mend
+        trainer.fit(module, loader, ckpt_path=last if last.exists() else None, weights_only=True)
     return module.average.cpu().eval(), pd.read_json(curves, lines=True)
 
 

@@ -9,8 +9,6 @@ import dataclasses
 import functools
 import hashlib
 import json
-import logging
-import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -29,7 +27,7 @@ from ..model import rollout, stepper, training, windows
 from ..model.model import Model, recorded
 from ..model.samplers import Sampler
 from ..model.system import CoarseSystem, coarse_grain
-from ..paths import DATA, MODELS, RUNS, atomic
+from ..paths import DATA, MODELS, RUNS, atomic, own, place
 from . import datasets, headlines
 from .course import course
 
@@ -57,12 +55,16 @@ class Setting:
     def columns(self) -> dict[str, Any]:
         """What the rows of this setting are known by."""
         if isinstance(self.model, str):
-            name, known = self.model, recorded(MODELS / f"{self.model}.safetensors")
+            name, known = self.model, recorded(_weights(self.model))
         else:
             name, known = "small", dataclasses.asdict(self.model)
         training = {key: known[key] for key in ("time_step", "history", "steps", "seed")}
         training["covariance"] = known.get("covariance", "diagonal")  # of models before there were others
         return {"model": name, "level": self.level, **training, "sampler": self.sampler.name, "evaluations": self.sampler.evaluations}
+
+
+def _weights(name: str) -> Path:
+    return place(MODELS / f"{name}.safetensors")
 
 
 def time_unit(dataset: str) -> str:
@@ -163,7 +165,7 @@ def _key(dataset: str, splits: Sequence[str], length: float, replicas: int, sett
     """What tells a measurement from any other: of all that was asked for and, of a shipped model, its weights."""
     asked = dataclasses.asdict(dataclasses.replace(setting, level=float(setting.level)))
     if isinstance(setting.model, str):
-        asked["weights"] = datasets.sha256(MODELS / f"{setting.model}.safetensors")
+        asked["weights"] = datasets.sha256(_weights(setting.model))
     text = json.dumps([dataset, "+".join(splits), length, replicas, setting.sampler.name, asked], sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
@@ -178,12 +180,9 @@ def _make(dataset: str, splits: Sequence[str], length: float, replicas: int, set
     first = next(iter(settings.values()))
     try:
         if isinstance(first.model, str):
-            model = Model.load(datasets.verify(MODELS / f"{first.model}.safetensors"))
+            model = Model.load(datasets.verify(_weights(first.model)))
         else:
-            logging.getLogger("pytorch_lightning").setLevel(logging.ERROR)  # a notebook shows what its processes say
-            with warnings.catch_warnings():
-                warnings.filterwarnings("ignore", module="pytorch_lightning")
-                model = trained(dataset, first.level, first.model)
+            model = trained(dataset, first.level, first.model)
         systems = [system for split in splits for system in prepared(dataset, split, first.level)]
         for key, setting in settings.items():
             path = _measured(dataset, key)
@@ -223,22 +222,31 @@ def run(
     return pd.DataFrame(rows), pd.DataFrame(courses)
 
 
+def _read(path: Path) -> pd.DataFrame:
+    return pd.read_csv(path, keep_default_na=False, na_values=[""], dtype={"key": str})
+
+
 def tables(
     name: str, dataset: str, settings: Sequence[Setting], length: float, replicas: int, splits: Sequence[str] = SCORED
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
     """The tables of :func:`run`: read from ``data/ablations`` if they are there, else made and put there.
 
+    By hand (:data:`.paths.OWN`) tables of other settings are made beside those of ROOT.
+
     Raises:
         MlcgmdError: the tables that are there are of other settings or splits.
     """
+    keys = [_key(dataset, splits, length, replicas, setting) for setting in settings]
     paths = [DATA / "ablations" / f"{dataset}.{name}{kind}.csv" for kind in ("", ".course")]
+    if not (paths[0].exists() and _read(paths[0]).key.tolist() == keys):
+        paths = [own(path) for path in paths]
     if not all(path.exists() for path in paths):
-        for path, table in zip(paths, run(dataset, settings, length, replicas, splits, progress=False), strict=True):
+        for path, table in zip(paths, run(dataset, settings, length, replicas, splits), strict=True):
             with atomic(path) as temporary:
                 table.to_csv(temporary, index=False, float_format="%.4g")
         datasets.register(paths, command="make reproduce ABLATIONS=1")
-    rows, courses = (pd.read_csv(datasets.verify(path), keep_default_na=False, na_values=[""], dtype={"key": str}) for path in paths)
-    if rows.key.tolist() != [_key(dataset, splits, length, replicas, setting) for setting in settings]:
+    rows, courses = (_read(datasets.verify(path)) for path in paths)
+    if rows.key.tolist() != keys:
         raise MlcgmdError(f"{paths[0]} holds the results of other settings; remove it and {paths[1].name} to make them anew")
     return rows, courses
 

@@ -17,7 +17,7 @@ from ..errors import MlcgmdError
 from ..md.chain import ChainSpec, LammpsChainSpec, random_sequence, regular_sequence
 from ..md.electrolyte import ContinuedSpec, ElectrolyteSpec
 from ..md.run import Spec, run_many
-from ..paths import DATA, SHIPPED, atomic
+from ..paths import DATA, OWN, ROOT, SHIPPED, atomic, place
 
 REGISTRY = "registry.json"
 """Name of the file of checksums: each folder of a root has one of all files in and beneath it, and the root one of its own files."""
@@ -210,8 +210,8 @@ def path_of(spec: Spec, root: Path = DATA) -> Path:
     return root / f"{spec.name}.nc"
 
 
-def build(name: str, splits: tuple[str, ...] = SPLITS, processes: int | None = None, root: Path = DATA) -> list[Path]:
-    """Run the MD of a set (what is there already is kept) and enter the files in the registry.
+def build(name: str, splits: tuple[str, ...] = SPLITS, processes: int | None = None, root: Path = OWN / "data") -> list[Path]:
+    """Run the MD of a set (what is in ``root`` already is kept) and enter the files in the registry.
 
     Args:
         name: of the set.
@@ -297,7 +297,12 @@ def registry(root: Path = DATA) -> dict[str, dict]:
     }
 
 
-def register(paths: Sequence[Path], command: str, root: Path = DATA) -> None:
+def _root_of(path: Path) -> Path:
+    """The root that a file is in: that of one's own data, or of all."""
+    return OWN / "data" if path.is_relative_to(OWN) else DATA
+
+
+def register(paths: Sequence[Path], command: str, root: Path | None = None) -> None:
     """Enter files with checksum, size and the command that makes them in the registries of their folders.
 
     Several processes may register at the same time: each waits for the lock of a folder while another writes.
@@ -305,19 +310,19 @@ def register(paths: Sequence[Path], command: str, root: Path = DATA) -> None:
     Args:
         paths: files under ``root``.
         command: what makes them, as a shell takes it.
-        root: the folder whose folders have registries.
+        root: the folder whose folders have registries; by default the data folder that each is in.
     """
     entries: dict[Path, dict[str, dict]] = {}
     for path in paths:
-        home, name = _home(path, root)
+        home, name = _home(path, root or _root_of(path))
         entries.setdefault(home, {})[name] = {"sha256": sha256(path), "bytes": path.stat().st_size, "command": command}
     for home, new in entries.items():
         with FileLock(home.with_name(f".{REGISTRY}.lock")), atomic(home) as temporary:
             temporary.write_text(json.dumps(dict(sorted((_read(home) | new).items())), indent=1) + "\n")
 
 
-def verify(path: Path, root: Path = DATA) -> Path:
-    """Return ``path`` if its checksum is the registered one.
+def verify(path: Path, root: Path | None = None) -> Path:
+    """Return ``path`` if its checksum is the one that is registered in ``root``, by default the data folder that it is in.
 
     A file that is not there is returned too: who reads it can say how it is made.
 
@@ -326,7 +331,7 @@ def verify(path: Path, root: Path = DATA) -> Path:
     """
     if not path.exists():
         return path
-    home, name = _home(path, root)
+    home, name = _home(path, root or _root_of(path))
     entry = _read(home).get(name)
     if entry is None:
         raise MlcgmdError(
@@ -340,11 +345,20 @@ def verify(path: Path, root: Path = DATA) -> Path:
     return path
 
 
-def load(name: str, split: str, root: Path = DATA) -> list[xr.Dataset]:
-    """The trajectories of a split, verified.
+def load(name: str, split: str, root: Path | None = None) -> list[xr.Dataset]:
+    """The trajectories of a split, verified; without ``root`` one's own (:data:`.paths.OWN`) come first.
 
     Raises:
         FileNotFoundError: a file is not there (build it first).
         MlcgmdError: a file has no entry in the registry of its folder, or another checksum.
     """
-    return [trajectory.load(verify(path_of(spec, root), root)) for spec in specs(name, split)]
+    runs = []
+    for spec in specs(name, split):
+        path = place(path_of(spec)) if root is None else path_of(spec, root)
+        if not path.exists() and path_of(spec, SHIPPED).exists():
+            raise FileNotFoundError(
+                f"{path} is not there. {name} is shipped, in {SHIPPED}, but MLCGMD_ROOT says to look in {ROOT}: unset it, copy"
+                f" {SHIPPED / name} to {path.parent}, or `mlcgmd datasets build {name}`"
+            )
+        runs.append(trajectory.load(verify(path, root)))
+    return runs

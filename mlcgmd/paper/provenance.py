@@ -12,7 +12,7 @@ from typing import Any, ParamSpec
 import numpy as np
 from matplotlib.figure import Figure
 
-from ..paths import CHECKOUT, FIGURES, ROOT, atomic
+from ..paths import CHECKOUT, OWN, ROOT, atomic, place
 from .datasets import sha256
 
 P = ParamSpec("P")
@@ -34,7 +34,7 @@ def captioned(draw: Callable[P, Figure]) -> Callable[P, Figure]:
 
 
 def save(
-    figure: Figure, name: str, *, notebook: str, parameters: Mapping[str, Any], inputs: Sequence[Path], folder: Path = FIGURES
+    figure: Figure, name: str, *, notebook: str, parameters: Mapping[str, Any], inputs: Sequence[Path], folder: Path = OWN / "figures"
 ) -> None:
     """Write ``name``.svg and .png, and the sidecar of them: see :func:`describe`.
 
@@ -69,9 +69,9 @@ def describe(picture: Path, function: str, *, notebook: str, parameters: Mapping
         function: that drew it, with its module.
         notebook: name of the notebook that called it, as the book shows it.
         parameters: of the notebook.
-        inputs: files that the picture was drawn from; the sidecar has their SHA-256.
+        inputs: files that the picture was drawn from, wherever :func:`.paths.place` finds them; the sidecar has their SHA-256.
     """
-    sums = {path.relative_to(ROOT).as_posix(): sha256(path) for path in inputs}
+    sums = {path.relative_to(OWN if path.is_relative_to(OWN) else ROOT).as_posix(): sha256(path) for path in map(place, inputs)}
     known: dict[str, Any] = {"function": function, "notebook": notebook, "parameters": dict(parameters), "inputs": sums}
     known |= {"picture": picture.name, "sha256": sha256(picture)}
     path = picture.with_suffix(".json")

@@ -1,5 +1,6 @@
 """Pictures of molecules: still, moving (GIF) and to be turned by hand (3-D view)."""
 
+import base64
 import hashlib
 from collections.abc import Mapping
 from itertools import combinations, product
@@ -19,7 +20,7 @@ from PIL import Image
 from scipy.spatial.transform import Rotation
 
 from ..data.mapping import CoarseGraining
-from ..paths import atomic
+from ..paths import CHECKOUT, OWN, ROOT, atomic
 from .figures import component_colours
 
 if TYPE_CHECKING:  # in the extra ``notebooks``
@@ -40,7 +41,7 @@ ELEMENTS = {
 BALL = 0.55
 """Drawn radius of an atom relative to its van der Waals radius: bonded atoms overlap, others let one look between them."""
 VENDORED_3DMOL = "../vendor/3dmol/3Dmol-min.js"
-"""The copy of 3Dmol.js that the book serves, seen from its page of a notebook."""
+"""The copy of 3Dmol.js that the book serves, seen from its page of a notebook; it is in the folder book/_extra."""
 TILT = 0.25
 """Angle (radians) by which the turning axis of an animation leans towards the viewer."""
 VIEW, SWAY = 0.45, 0.35
@@ -282,11 +283,20 @@ def _points(position: np.ndarray) -> list[dict[str, float]]:
     return [dict(zip("xyz", point, strict=True)) for point in np.round(position.astype(float), 2).tolist()]
 
 
-def view(fine: xr.Dataset, mapping: CoarseGraining, frame: int = 0, js: str = VENDORED_3DMOL) -> "HTML":
+def _script() -> str:
+    """Where the browser finds 3Dmol.js without a network: beside the book's page, or, by hand, in the address itself, as JupyterLab
+    serves no such file.
+    """
+    if OWN == ROOT:
+        return VENDORED_3DMOL
+    script = (CHECKOUT / "book" / "_extra" / VENDORED_3DMOL.removeprefix("../")).read_bytes()
+    return f"data:text/javascript;base64,{base64.b64encode(script).decode()}"
+
+
+def view(fine: xr.Dataset, mapping: CoarseGraining, frame: int = 0) -> "HTML":
     """One frame to turn by hand: particles in the colours of their beads, and the beads as glass spheres (py3Dmol, extra ``notebooks``).
 
-    A periodic frame has the edges of its box, as in :func:`animation`. ``js`` is where the browser finds 3Dmol.js; the default needs
-    no network in the book. The same input gives the same HTML.
+    A periodic frame has the edges of its box, as in :func:`animation`. It needs no network, and the same input gives the same HTML.
 
     Raises:
         ImportError: py3Dmol is not installed.
@@ -298,7 +308,7 @@ def view(fine: xr.Dataset, mapping: CoarseGraining, frame: int = 0, js: str = VE
     fine = fine.isel(frame=[frame])
     position = in_box(fine) if "box" in fine else centred(fine.position.values, fine.mass.values)
     size = sizes(fine)
-    scene = py3Dmol.view(width="100%", height=420, js=js)
+    scene = py3Dmol.view(width="100%", height=420, js=_script())
     for points, bond, bead, radius, stick, opacity in (
         (position[0], fine.bond.values, mapping.bead, 0.7 * size, 0.12, 1.0),
         (mapping.positions(position)[0], mapping.bond, np.arange(mapping.n_beads), bead_sizes(mapping, size), 0.25, 0.45),

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import NotRequired, TypedDict
 
 from ..errors import MlcgmdError
-from ..paths import RESULTS, ROOT, atomic
+from ..paths import OWN, RESULTS, ROOT, atomic
 
 BEGIN, END = "<!-- results: made by mlcgmd results -->", "<!-- end of results -->"
 README = ROOT / "README.md"
@@ -41,7 +41,7 @@ class Row(TypedDict):
     """Name of the notebook that measured it, that of its file."""
 
 
-def record(rows: Sequence[Row], notebook: str, folder: Path = RESULTS) -> None:
+def record(rows: Sequence[Row], notebook: str, folder: Path = OWN / "data" / "results") -> None:
     """Write the results of a notebook, in place of those that it wrote before.
 
     Values keep 4 significant digits and errors 2, so that a rerun with the same seed gives the same file.
