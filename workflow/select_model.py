@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 import torch
 
 from mlcgmd.model import training
-from mlcgmd.model.samplers import Gaussian, Langevin, Multistep, Sampler
+from mlcgmd.model.samplers import Flow, Gaussian, Langevin, Multistep, Sampler
 from mlcgmd.paper import ablation, datasets
 from mlcgmd.paths import DATA, atomic
 
@@ -29,7 +29,7 @@ class Choice:
     splits: tuple[str, ...]
     """Whose MD the simulations are compared with."""
     candidates: dict[str, training.TrainConfig]
-    """Models that are compared, all with ``sampler``."""
+    """Models that are compared, all with ``sampler``; of the paper's diagonal covariance."""
     sampler: Sampler
     samplers: list[Sampler]
     """What are compared on the headline model."""
@@ -45,6 +45,7 @@ def _liquid(history: int, refiner_layers: int) -> training.TrainConfig:
     return training.TrainConfig(
         time_step=20,
         steps=LIQUID,
+        covariance="diagonal",
         history=history,
         refiner_layers=refiner_layers,
         radius=7.5,
@@ -63,24 +64,27 @@ CHOICES = {
         replicas=8,
         splits=("validation",),
         candidates={
-            "time step 60, 22,000 steps": training.TrainConfig(time_step=60, steps=22000),
-            "time step 80, 6,000 steps": training.TrainConfig(time_step=80, steps=6000),
-            "time step 100, 6,000 steps, weight decay 0.1": training.TrainConfig(time_step=100, steps=6000, weight_decay=0.1),
+            "time step 60, 22,000 steps": training.TrainConfig(time_step=60, steps=22000, covariance="diagonal"),
+            "time step 80, 6,000 steps": training.TrainConfig(time_step=80, steps=6000, covariance="diagonal"),
+            "time step 100, 6,000 steps, weight decay 0.1": training.TrainConfig(
+                time_step=100, steps=6000, weight_decay=0.1, covariance="diagonal"
+            ),
         }
         | {
             f"time step {step}, history {history}, width {width}, {CHAIN} steps": training.TrainConfig(
-                time_step=step, history=history, width=width, steps=CHAIN
+                time_step=step, history=history, width=width, steps=CHAIN, covariance="diagonal"
             )
             for step, history, width in ((80, 1, 64), (80, 2, 64), (80, 1, 32), (20, 1, 64))
         },
         sampler=Multistep(),
         samplers=[
             Gaussian(),
-            *(Multistep(evaluations=n) for n in (3, 4, 6, 9)),
-            *(Multistep(sigma_min=s) for s in (0.02, 0.15)),
-            *(Multistep(sigma_max=s) for s in (2.5, 7.0)),
-            *(Multistep(evaluations=n, stochasticity=1.0) for n in (6, 8)),
-            Langevin(),
+            *(Flow(evaluations=n) for n in (1, 2, 3, 6)),
+            *(Flow(angle=a) for a in (0.8, 1.3)),
+            Flow(power=1.0),
+            Multistep(),
+            Langevin(step=0.005),
+            Langevin(step=0.3, textbook=True),
         ],
     ),
     "spe": Choice(
