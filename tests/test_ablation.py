@@ -53,7 +53,7 @@ def test_other_code_or_data_start_anew_and_an_error_names_its_experiment(scratch
 
 def test_what_one_step_says_about_a_model_that_knows_nothing(scratch: Path) -> None:
     systems = toy_systems(2)
-    model = ablation.trained("toy", 6, replace(SMALL, steps=1, learning_rate=0.0))
+    model = ablation.trained("toy", 6, replace(SMALL, steps=1, learning_rate=1e-12))
     step = ablation.one_step(model, systems)
     assert step["noise"] > 0 and step["unexplained"] == pytest.approx(1, abs=0.5)
     assert step["drift"] ** 2 <= (1 + step["unexplained"] ** 0.5) ** 2
@@ -87,7 +87,7 @@ def test_two_columns_cross_between_rows() -> None:
 def test_a_set_that_is_not_shipped_is_made_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(ablation, "FOLDER", tmp_path / "ablation")
     monkeypatch.setattr(ablation, "RUNS", tmp_path)
-    tiny = ablation.datasets.ChainSet(5, 16, (2, 1, 1), (40, 40, 40), (1, 1, 1), (5, 5, 5))
+    tiny = ablation.datasets.ChainSet(6, 16, (2, 1, 1), (40, 40, 40), (1, 1, 1), (5, 5, 5))
     monkeypatch.setitem(ablation.datasets.DATASETS, "chain-tiny", tiny)
     settings = [ablation.Setting(4, replace(SMALL, time_step=2), Gaussian())]
     rows, _ = ablation.run("chain-tiny", settings, length=20, replicas=2, progress=False)

@@ -29,7 +29,7 @@ class Flow:
     """
 
     name: ClassVar[str] = "flow"
-    evaluations: int = 2
+    evaluations: int = 3
     angle: float = 1.0
     """Where it starts from the Gaussian, in radians; pi / 2 is infinite noise."""
     power: float = 1.3
