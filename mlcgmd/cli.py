@@ -1,7 +1,6 @@
 """The command ``mlcgmd``, which is also ``python -m mlcgmd``. Each sub-command imports what it needs when it runs: help comes at once."""
 
 import argparse
-import dataclasses
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -106,6 +105,7 @@ def _check(options: argparse.Namespace) -> None:
 def _train(options: argparse.Namespace) -> None:
     import yaml
 
+    from .arguments import known
     from .data.readers import load
     from .model.system import coarse_grain
     from .model.training import FIRST_RANK, TrainConfig, minutes, train
@@ -122,11 +122,16 @@ def _train(options: argparse.Namespace) -> None:
         raise SystemExit(f"mlcgmd train: {options.run} lacks {sorted(missing)}")
     level, folder, path = (asked.pop(key) for key in ("level", "folder", "model"))
     given = {key: asked.pop(key) for key in source & set(asked)}
-    if unknown := sorted(set(asked) - {field.name for field in dataclasses.fields(TrainConfig)}):
-        raise SystemExit(f"mlcgmd train: {options.run} has unknown fields {unknown}; those of TrainConfig are known")
+    known(str(options.run), asked, TrainConfig)
     config = TrainConfig(**asked)
-    if "files" in given and not (isinstance(given["files"], list) and given["files"]):
-        raise SystemExit(f"mlcgmd train: {options.run}: files is a list of at least one path")
+    for key, value in (("folder", folder), ("model", path), ("dataset", given.get("dataset", ""))):
+        if not isinstance(value, str):
+            raise SystemExit(f"mlcgmd train: {options.run}: {key} is {value!r}; give a name")
+    for key in ("files", "validation"):
+        if not isinstance(files := given.get(key, []), list) or not all(isinstance(file, str) for file in files):
+            raise SystemExit(f"mlcgmd train: {options.run}: {key} is {files!r}; give a list of paths")
+    if given.get("files") == [] or not isinstance(given.get("read", {}), dict):
+        raise SystemExit(f"mlcgmd train: {options.run}: files is a list of at least one path, and read has options NAME: VALUE of load")
     if "files" in given:
         runs, held_out = ([load(file, **given.get("read", {})) for file in given.get(key, [])] for key in ("files", "validation"))
     else:

@@ -3,6 +3,7 @@
 import multiprocessing
 import os
 import pickle
+import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
@@ -60,7 +61,15 @@ def _call(packed: bytes) -> bytes:
     return pickle.dumps(function(*job))
 
 
+def _end_with_parent() -> None:
+    """Wait for the process that started this one, and end: a parent that was killed can stop nothing that writes in its name."""
+    if (parent := multiprocessing.parent_process()) is not None:
+        parent.join()
+        os._exit(1)
+
+
 def _start(free: "multiprocessing.Queue[int]") -> None:
+    threading.Thread(target=_end_with_parent, daemon=True).start()
     _own.append(free.get())
     if PINS:
         os.sched_setaffinity(0, _own)

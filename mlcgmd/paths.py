@@ -1,10 +1,18 @@
 """The one place that knows folders."""
 
+import glob
 import os
 import shutil
+import zipfile
+import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+
+import numpy as np
+from filelock import FileLock, Timeout
+
+from .errors import MlcgmdError
 
 CHECKOUT = Path(__file__).resolve().parents[1]
 ROOT = Path(os.environ.get("MLCGMD_ROOT", CHECKOUT))
@@ -41,19 +49,71 @@ def place(path: Path) -> Path:
 def atomic(path: Path | str) -> Iterator[Path]:
     """Give a temporary name beside ``path``; rename it to ``path`` if the block succeeds.
 
-    A crash or a full disk leaves the old file (or none), never half of a new one.
+    A crash or a full disk leaves the old file (or none), never half of a new one. What a killed process left is removed by the next.
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.partial")
+    for left in path.parent.glob(f".{glob.escape(path.name)}.*.partial"):
+        if not _runs(left.name.split(".")[-2]):
+            _remove(left)
     try:
         yield temporary
         os.replace(temporary, path)
     except BaseException as error:
-        if temporary.is_dir():
-            shutil.rmtree(temporary, ignore_errors=True)
-        else:
-            temporary.unlink(missing_ok=True)
+        _remove(temporary)
         if isinstance(error, OSError) and error.errno == 28:
             raise OSError(28, f"the disk is full: {path} was not written, nothing was lost") from error
         raise
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir():
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        path.unlink(missing_ok=True)
+
+
+def _runs(process: str) -> bool:
+    """Whether there is a process of that number; a name that holds none is left alone."""
+    if os.name == "nt":  # where the call below would end it
+        return True
+    try:
+        os.kill(int(process), 0)
+    except (ProcessLookupError, OverflowError):
+        return False
+    except (OSError, ValueError):
+        pass
+    return True
+
+
+@contextmanager
+def alone(folder: Path, what: str) -> Iterator[None]:
+    """Hold ``folder``, which is made, for this process. The lock ends with the process, however that ends.
+
+    Args:
+        folder: of a run that can be resumed.
+        what: the run is, for the message.
+
+    Raises:
+        MlcgmdError: another process holds it.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(folder / ".lock")
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        raise MlcgmdError(f"{folder} is in use by another {what} that runs now; wait until it ends, or give another path") from None
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def read_npz(path: Path) -> dict[str, np.ndarray] | None:
+    """All arrays of an .npz, or None if it is not there or damaged: who made it makes it again."""
+    try:
+        with np.load(path) as saved:
+            return {name: saved[name] for name in saved.files}
+    except (OSError, ValueError, EOFError, KeyError, AttributeError, zipfile.BadZipFile, zlib.error):
+        return None

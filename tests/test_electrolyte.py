@@ -279,8 +279,8 @@ def test_packed_start(spacers: tuple[int, ...]) -> None:
     [
         ({"spacers": (2, 5)}, r"test/spe: spacers \[5\] are not in the force field"),
         ({"spacers": ()}, "give one or more of"),
-        ({"chains": 0}, "0 chains with O:Li 6 are no electrolyte"),
-        ({"oxygen_per_lithium": -2}, "both must be positive"),
+        ({"chains": 0}, "chains is 0; give a whole number from 1 on"),
+        ({"oxygen_per_lithium": -2}, "oxygen_per_lithium is -2; give a finite number above 0"),
         ({"oxygen_per_lithium": 100}, "O:Li 100 leaves no ion in 2 chains"),
     ],
 )
@@ -364,7 +364,7 @@ def origin(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> xr.Dataset:
 
 
 def continued(**changes: object) -> ContinuedSpec:
-    return ContinuedSpec(**dataclasses.asdict(tiny(**{"equilibration": 0.4} | changes)), origin="start.nc")
+    return ContinuedSpec(**dataclasses.asdict(tiny(**changes)) | {"equilibration": 0.4, "origin": "start.nc"})
 
 
 def test_continued_run_starts_from_the_last_frame_in_its_box(origin: xr.Dataset, tmp_path: Path) -> None:

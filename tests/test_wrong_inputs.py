@@ -1,8 +1,10 @@
 """A table of wrong inputs: each is answered by an error of the library that names the thing and the remedy. None is silent or raw."""
 
+import copy
 import hashlib
 import io
 import json
+import shutil
 import stat
 import tarfile
 import zipfile
@@ -13,27 +15,30 @@ from pathlib import Path
 import h5py
 import numpy as np
 import pytest
+import torch
 import xarray as xr
 from mixtures import simulated, toy
+from safetensors import safe_open
+from safetensors.torch import load_file, save_file
 from toys import toy_boxes, toy_systems
 
-from mlcgmd import parallel
+from mlcgmd import cli, parallel
 from mlcgmd.analysis.check import check
 from mlcgmd.analysis.compare import compare
 from mlcgmd.data import archives, simulation, trajectory
 from mlcgmd.data.published import fetch
 from mlcgmd.data.readers import load
-from mlcgmd.errors import MlcgmdError
+from mlcgmd.errors import DivergedError, MlcgmdError
 from mlcgmd.md.chain import ChainSpec
 from mlcgmd.md.electrolyte import ElectrolyteSpec
 from mlcgmd.md.run import measure_speed, run_md
-from mlcgmd.model.model import Model
+from mlcgmd.model.model import CheckpointError, Model
 from mlcgmd.model.rollout import simulate
 from mlcgmd.model.samplers import Gaussian, Langevin, Multistep, make_sampler
 from mlcgmd.model.simulator import SimulatorConfig
 from mlcgmd.model.stepper import throughput
 from mlcgmd.model.system import coarse_grain
-from mlcgmd.model.training import TrainConfig, build_model, in_common_terms, train
+from mlcgmd.model.training import TrainConfig, Training, build_model, in_common_terms, train
 from mlcgmd.model.windows import Windows
 from mlcgmd.paper import datasets
 
@@ -644,3 +649,166 @@ def test_md_that_cannot_be(tmp_path: Path) -> None:
     refused(measure_speed, "steps is 0", chain, 0)
     odd = ElectrolyteSpec("x", 4, (2, 2), 6, 0, length=4.0, platform="TPU")
     refused(run_md, "OpenMM has no platform 'TPU' here; give one of", odd, tmp_path / "b.nc")
+
+
+def other_header(**changes: object) -> Callable[[Path], Path]:
+    """The file with other fields of the simulator in its header, or without those that are None; no digest, as in older files."""
+
+    def change(path: Path) -> Path:
+        with safe_open(path, framework="pt") as file:
+            header = json.loads(file.metadata()["mlcgmd"])
+        del header["digest"]
+        kept = header["simulator"] | changes
+        header["simulator"] = {name: value for name, value in kept.items() if value is not None}
+        save_file(load_file(path), path, {"mlcgmd": json.dumps(header)})
+        return path
+
+    return change
+
+
+def other_weights(change: Callable[[str, torch.Tensor], torch.Tensor | None], keep_digest: bool = False) -> Callable[[Path], Path]:
+    def call(path: Path) -> Path:
+        with safe_open(path, framework="pt") as file:
+            header = json.loads(file.metadata()["mlcgmd"])
+        if not keep_digest:
+            del header["digest"]
+        weights = {name: new for name, value in load_file(path).items() if (new := change(name, value)) is not None}
+        save_file(weights, path, {"mlcgmd": json.dumps(header)})
+        return path
+
+    return call
+
+
+BIAS = "simulator.scalars.2.bias"
+MODELS: Table = {
+    "flipped bit": (lambda p: _flipped(p, p.stat().st_size - 20), "header and weights are not those that were saved together"),
+    "flipped digit": (
+        lambda p: _written(p, p.read_bytes().replace(b'level\\": 6.0', b'level\\": 7.0')),
+        "not those that were saved together",
+    ),
+    "cut": (_cut, "is truncated or corrupted"),
+    "empty": (lambda p: _written(p, b""), "is truncated or corrupted"),
+    "no model": (lambda p: _written(p, b"text " * 100), "is truncated or corrupted"),
+    "a pickle": (lambda p: torch.save({"a": 1}, p) or p, "is truncated or corrupted"),
+    "no step length": (other_header(step_length=None), r"lacks \['step_length'\]; |lacks \['step_length'\]"),
+    "no time step": (other_header(time_step=None), r"lacks \['time_step'\]"),
+    "no types": (other_header(type_name=None), r"lacks \['type_name'\]"),
+    "no width": (other_header(width=None), r"lacks \['width'\]"),
+    "unknown field": (other_header(depth=3), r"has unknown fields \['depth'\]"),
+    "step length 0": (other_header(step_length=0.0), "step_length is 0.0; give a finite number above 0"),
+    "NaN scale": (other_header(pair_length=NAN), "pair_length is nan"),
+    "negative time step": (other_header(time_step=-10), "time_step is -10"),
+    "other sizes": (other_header(width=16), "the weights do not fit the config"),
+    "other layers": (other_header(layers=2), "the weights do not fit the config"),
+    "types of a number": (other_header(type_name=3), "its header is not that of a model"),
+    "NaN": (other_weights(lambda name, w: torch.full_like(w, NAN) if name == BIAS else w), f"{BIAS} is not finite; train again"),
+    "infinite": (other_weights(lambda name, w: w / 0 if name == BIAS else w), "is not finite"),
+    "half precision": (other_weights(lambda name, w: w.half()), "is torch.float16, not torch.float32"),
+    "bfloat16": (other_weights(lambda name, w: w.bfloat16(), keep_digest=True), "is torch.bfloat16"),
+    "double precision": (other_weights(lambda name, w: w.double()), "is torch.float64"),
+    "a weight is missing": (other_weights(lambda name, w: None if name == BIAS else w), "do not fit the config"),
+    "other weights": (other_weights(lambda name, w: w + 1, keep_digest=True), "not those that were saved together"),
+}
+
+
+@pytest.mark.parametrize("case", MODELS)
+def test_models_that_were_changed(case: str, model: Model, tmp_path: Path) -> None:
+    change, message = MODELS[case]
+    path = model.save(tmp_path / "a.safetensors", {10: 1, 9: 2})
+    assert Model.load(path).config == model.config
+    with pytest.raises(CheckpointError, match=message):
+        Model.load(change(path))
+
+
+def test_a_model_of_numbers_that_are_none_is_not_saved(model: Model, tmp_path: Path) -> None:
+    broken = copy.deepcopy(model)
+    with torch.no_grad():
+        next(broken.parameters()).fill_(NAN)
+    refused(broken.save, "is not finite", tmp_path / "a.safetensors")
+    refused(Model.load, "device 'cuda:99' is not there", model.save(tmp_path / "b.safetensors"), "cuda:99")
+    assert [path.name for path in tmp_path.iterdir()] == ["b.safetensors"]
+
+
+LASTS: Table = {
+    "cut": (lambda d: _cut(d / "last.ckpt"), "last.ckpt is damaged or no checkpoint .* remove it to begin anew"),
+    "empty": (lambda d: _written(d / "last.ckpt", b""), "remove it to begin anew"),
+    "text": (lambda d: _written(d / "last.ckpt", b"no checkpoint"), "remove it to begin anew"),
+    "code": (lambda d: torch.save({"global_step": Path("x")}, d / "last.ckpt"), "remove it to begin anew"),
+    "nothing in it": (lambda d: torch.save({}, d / "last.ckpt"), "remove it to begin anew"),
+    "other sizes": (lambda d: torch.save({"global_step": 1, "state_dict": {"a": torch.ones(2)}}, d / "last.ckpt"), "other sizes"),
+    "curves lost": (lambda d: _written(d / "curves.jsonl", b""), "lacks rows up to step 2, where last.ckpt stands; remove both"),
+    "config of another": (lambda d: _written(d / "config.json", b"{}"), "give another folder or remove it"),
+    "no config": (lambda d: _written(d / "config.json", b"\xff"), "give another folder or remove it"),
+}
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("run")
+    train(toy_systems(1), [], SHORT, folder, progress=False)
+    return folder
+
+
+@pytest.mark.parametrize("case", LASTS)
+def test_files_of_a_training_that_were_changed(case: str, trained: Path, tmp_path: Path) -> None:
+    change, message = LASTS[case]
+    shutil.copytree(trained, tmp_path / "run")
+    change(tmp_path / "run")
+    refused(train, message, toy_systems(1), [], SHORT, tmp_path / "run", False)
+
+
+def test_a_training_that_diverges_says_so_and_keeps_no_numbers_that_are_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    before = Training.losses
+
+    def diverges(self: Training, *args: object) -> dict[str, torch.Tensor]:
+        found = before(self, *args)  # type: ignore[arg-type]
+        return {name: value * (NAN if self.global_step == 1 else 1) for name, value in found.items()}
+
+    monkeypatch.setattr(Training, "losses", diverges)
+    with pytest.raises(DivergedError, match="diverged at step 1 .* use a smaller learning_rate than 0.002"):
+        train(toy_systems(1), [], SHORT, tmp_path / "run", progress=False)
+    state = torch.load(tmp_path / "run" / "last.ckpt", weights_only=True)
+    assert state["global_step"] == 1 and all(torch.isfinite(w).all() for w in state["state_dict"].values())
+
+
+RUN = "dataset: chain-smoke\nlevel: 8\nfolder: run\nmodel: a.safetensors\ntime_step: 20\nsteps: 2\n"
+RUN_FILES: dict[str, tuple[str, str]] = {
+    "empty": ("", "is no run file: it has no fields"),
+    "text": ("train", "is no run file"),
+    "a list": ("- 1", "is no run file"),
+    "no YAML": ("a: [1", "is no YAML of plain values"),
+    "an object": ("a: !!python/object/apply:os.getcwd []", "is no YAML of plain values"),
+    "not UTF-8": ("a: \udcff", "is no YAML of plain values"),
+    "no level": (RUN.replace("level: 8\n", ""), r"lacks \['level'\]"),
+    "no steps": (RUN.replace("steps: 2\n", ""), r"lacks \['steps'\]"),
+    "unknown field": (RUN + "depth: 3\n", r"has unknown fields \['depth'\]; those of TrainConfig are \['time_step'"),
+    "a number as field": (RUN + "3: 3\n", r"has unknown fields \['3'\]"),
+    "unknown set": (RUN.replace("chain-smoke", "chain"), "there is no data set 'chain'; the sets are"),
+    "a list of sets": (RUN.replace("chain-smoke", "[chain-smoke]"), r"dataset is \['chain-smoke'\]; give a name"),
+    "folder of a number": (RUN.replace("folder: run", "folder: 3"), "folder is 3; give a name"),
+    "level of text": (RUN.replace("level: 8", "level: eight"), "level 'eight' is no number"),
+    "steps of text": (RUN.replace("steps: 2", "steps: two"), "steps is 'two'; give a whole number from 1 on"),
+    "a rate that YAML takes for text": (RUN + "learning_rate: 1e-3\n", "learning_rate is '1e-3'; give a finite number"),
+    "no files": (RUN.replace("dataset: chain-smoke", "files: []"), "files is a list of at least one path"),
+    "one file": (RUN.replace("dataset: chain-smoke", "files: a.nc"), "files is 'a.nc'; give a list of paths"),
+    "options of no reader": (RUN.replace("dataset: chain-smoke", "files: [a.pdb]\nread: {steps: 3}"), "steps is no option of from_mdtraj"),
+    "a list of options": (RUN.replace("dataset: chain-smoke", "files: [a.nc]\nread: [1]"), "read has options NAME: VALUE"),
+    "a file that is not there": (RUN.replace("dataset: chain-smoke", "files: [a.nc]"), "a.nc is not there"),
+}
+
+
+@pytest.mark.parametrize("case", RUN_FILES)
+def test_run_files_that_say_something_else(case: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    text, message = RUN_FILES[case]
+    monkeypatch.chdir(tmp_path)
+    Path("run.yaml").write_bytes(text.encode(errors="surrogateescape"))
+    with pytest.raises(SystemExit, match=message):
+        cli.main(["train", "run.yaml"])
+    assert [path.name for path in tmp_path.iterdir()] == ["run.yaml"]
+
+
+def test_a_bug_keeps_its_traceback(monkeypatch: pytest.MonkeyPatch) -> None:
+    for bug in (KeyError("x"), TypeError("x"), ValueError("x"), ZeroDivisionError("x")):
+        monkeypatch.setattr(cli, "_list", lambda _, bug=bug: (_ for _ in ()).throw(bug))
+        with pytest.raises(type(bug)):
+            cli.main(["datasets", "list"])

@@ -23,7 +23,7 @@ from ..arguments import COUNT
 from ..data import trajectory
 from ..errors import DivergedError, MlcgmdError
 from ..parallel import processor_time
-from ..paths import atomic
+from ..paths import alone, atomic, read_npz
 from ..progress import bar
 from . import lammps
 from .chain import LammpsChainSpec
@@ -227,30 +227,30 @@ def run_md(spec: Spec, path: Path | str, progress: bool = False) -> Path:
         raise MlcgmdError(f"{spec.name}: the length {spec.length:g} is not a multiple of the frame interval {spec.frame_interval:g}")
     _steps(spec, spec.frame_interval)
     work = path.with_name(path.name + ".partial")
-    work.mkdir(parents=True, exist_ok=True)
-    label = work / "spec.json"
-    text = json.dumps(provenance, sort_keys=True)
-    if label.exists() and label.read_text() != text:
+    with alone(work, "MD run"):
+        label = work / "spec.json"
+        text = json.dumps(provenance, sort_keys=True)
+        if label.exists() and label.read_bytes() != text.encode():
+            for old in work.glob("*.npz"):
+                old.unlink()
+        label.write_text(text)
+        state = _resume(work / "start.npz")
+        if state is None:
+            with _explained(spec, "in the equilibration"):
+                state, log = _equilibrate(spec)
+            _write(work / "start.npz", {f"equilibration_{name}": values for name, values in log.items()}, state)
+        segments = [min(SEGMENT, n_frames - first) for first in range(0, n_frames, SEGMENT)]
+        with bar(n_frames, spec.name, "frame", progress) as shown:
+            for k, frames in enumerate(segments):
+                chunk = work / f"{k:05d}.npz"
+                if (done := _resume(chunk)) is not None:
+                    state = done
+                else:
+                    arrays, state = _segment(spec, k, frames, state)
+                    _write(chunk, arrays, state)
+                shown.update(frames)
+        trajectory.save(_assemble(spec, work, len(segments), state.box, provenance), path)
         shutil.rmtree(work)
-        work.mkdir()
-    label.write_text(text)
-    state = _resume(work / "start.npz")
-    if state is None:
-        with _explained(spec, "in the equilibration"):
-            state, log = _equilibrate(spec)
-        _write(work / "start.npz", {f"equilibration_{name}": values for name, values in log.items()}, state)
-    segments = [min(SEGMENT, n_frames - first) for first in range(0, n_frames, SEGMENT)]
-    with bar(n_frames, spec.name, "frame", progress) as shown:
-        for k, frames in enumerate(segments):
-            chunk = work / f"{k:05d}.npz"
-            if (done := _resume(chunk)) is not None:
-                state = done
-            else:
-                arrays, state = _segment(spec, k, frames, state)
-                _write(chunk, arrays, state)
-            shown.update(frames)
-    trajectory.save(_assemble(spec, work, len(segments), state.box, provenance), path)
-    shutil.rmtree(work)
     return path
 
 
@@ -260,10 +260,9 @@ def _write(path: Path, arrays: dict[str, np.ndarray], state: _State) -> None:
 
 
 def _resume(path: Path) -> _State | None:
-    if not path.exists():
-        return None
-    with np.load(path) as saved:
-        return _State(saved["last_position"], saved["last_velocity"], saved["last_box"])
+    """The state at the end of a segment; None if it is missing or damaged, so that it is made again."""
+    saved = read_npz(path)
+    return None if saved is None else _State(saved["last_position"], saved["last_velocity"], saved["last_box"])
 
 
 def _assemble(spec: Spec, work: Path, n_segments: int, box: np.ndarray, provenance: dict) -> xr.Dataset:

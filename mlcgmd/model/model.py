@@ -1,6 +1,7 @@
 """A simulator and its refiner as one model, with the range that it was trained on, and the file that keeps it."""
 
 import dataclasses
+import hashlib
 import json
 from pathlib import Path
 from typing import Any
@@ -8,8 +9,9 @@ from typing import Any
 import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
-from torch import nn
+from torch import Tensor, nn
 
+from ..arguments import COUNT, known
 from ..errors import MlcgmdError
 from ..paths import atomic
 from .domain import Domain, Frames
@@ -62,7 +64,11 @@ class Model(nn.Module):
         return sum(p.numel() for p in self.parameters())
 
     def save(self, path: Path | str, training: dict[str, Any] | None = None) -> Path:
-        """Write ``path`` (safetensors) with its config, format version and a record of the training in the header; no pickle."""
+        """Write ``path`` (safetensors) with its config, format version and a record of the training in the header; no pickle.
+
+        Raises:
+            CheckpointError: a weight is not finite.
+        """
         path = Path(path)
         header = {
             "version": VERSION,
@@ -71,8 +77,11 @@ class Model(nn.Module):
             "domain": dataclasses.asdict(self.domain),
             "training": training or {},
         }
+        weights = {k: v.contiguous().cpu() for k, v in self.state_dict().items()}
+        _check_finite(path, weights)
+        header = json.loads(json.dumps(header))  # as a file gives it back
+        header["digest"] = _digest(header, weights)
         with atomic(path) as temporary:
-            weights = {k: v.contiguous().cpu() for k, v in self.state_dict().items()}
             save_file(weights, temporary, {"mlcgmd": json.dumps(header, sort_keys=True)})
         return path
 
@@ -82,31 +91,68 @@ class Model(nn.Module):
 
         Raises:
             FileNotFoundError: no such file.
-            CheckpointError: truncated or corrupted file, another format version, or weights that do not fit the config.
+            CheckpointError: truncated or corrupted file, another format version, a config that lacks a field or has a wrong one, or
+                weights that are not finite or do not fit the config.
         """
-        header = _header(Path(path))
-        config = header["simulator"]
-        config |= {key: tuple(config[key]) for key in ("type_name", "component_name", "units")}
-        if config.get("core"):
-            config["core"] = tuple(map(tuple, config["core"]))
-        known = header["domain"]
-        domain = Domain(
-            beads={name: (low, high) for name, (low, high) in known["beads"].items()},
-            bond_type=tuple((a, b) for a, b in known["bond_type"]),
-            density=known["density"] and tuple(known["density"]),
-            frames=Frames(tuple(known["frames"]["median"]), tuple(known["frames"]["width"]), known["frames"]["threshold"]),
-        )
-        model = cls(SimulatorConfig(**config), header["refiner_layers"], domain).to(device)
+        header, place = _header(Path(path)), check_device(device)
         try:
-            model.load_state_dict(load_file(path, device=device))
+            config = _config(header["simulator"])
+            held = header["domain"]
+            domain = Domain(
+                beads={name: (low, high) for name, (low, high) in held["beads"].items()},
+                bond_type=tuple((a, b) for a, b in held["bond_type"]),
+                density=held["density"] and tuple(held["density"]),
+                frames=Frames(tuple(held["frames"]["median"]), tuple(held["frames"]["width"]), held["frames"]["threshold"]),
+            )
+            model = cls(config, COUNT("refiner_layers", header["refiner_layers"]), domain)
+        except (LookupError, TypeError, ValueError, AttributeError) as error:
+            raise CheckpointError(f"{path}: its header is not that of a model ({error}); restore it or train again") from error
+        weights = load_file(path)
+        _check_finite(path, weights)
+        digest = header.pop("digest", None)  # models of before it was kept have none
+        if digest is not None and digest != _digest(header, weights):
+            raise CheckpointError(f"{path}: header and weights are not those that were saved together (changed or corrupted); restore it")
+        try:
+            model.load_state_dict(weights)
         except RuntimeError as error:
             raise CheckpointError(f"{path}: the weights do not fit the config in its header: {error}") from error
-        return model.eval()
+        return model.to(place).eval()
 
 
 def recorded(path: Path | str) -> dict[str, Any]:
     """What :meth:`Model.save` was told of the training."""
-    return _header(Path(path))["training"]
+    return _header(Path(path)).get("training", {})
+
+
+def _config(held: dict[str, Any]) -> SimulatorConfig:
+    """The config in a header. A field that it lacks was not there yet, which is off; a size or scale that it lacks is not known.
+
+    Raises:
+        MlcgmdError: a field is missing, unknown or out of its range.
+    """
+    known("its simulator", held, SimulatorConfig)
+    if missing := [field.name for field in dataclasses.fields(SimulatorConfig) if field.default and field.name not in held]:
+        raise CheckpointError(f"its simulator lacks {missing}")
+    config = held | {key: tuple(held.get(key, ())) for key in ("type_name", "component_name", "units")}
+    if config.get("core"):
+        config["core"] = tuple(map(tuple, config["core"]))
+    return SimulatorConfig(**config)
+
+
+def _digest(header: dict[str, Any], weights: dict[str, Tensor]) -> str:
+    """Of header and weights together, so that neither is changed without the other."""
+    found = hashlib.sha256(json.dumps(header, sort_keys=True).encode())
+    for name in sorted(weights):
+        found.update(name.encode() + weights[name].numpy().tobytes())
+    return found.hexdigest()
+
+
+def _check_finite(path: Path | str, weights: dict[str, Tensor]) -> None:
+    """Refuse weights that are not finite, or not in single precision."""
+    for name, value in weights.items():
+        if value.is_floating_point() and (value.dtype != torch.float32 or not bool(torch.isfinite(value).all())):
+            what = "not finite" if value.dtype == torch.float32 else f"{value.dtype}, not torch.float32"
+            raise CheckpointError(f"{path}: the weight {name} is {what}; train again, with a smaller learning rate if it diverged")
 
 
 def _header(path: Path) -> dict[str, Any]:
@@ -121,6 +167,8 @@ def _header(path: Path) -> dict[str, Any]:
         raise CheckpointError(f"{path} is truncated or corrupted: {error}; restore it or train again") from error
     except KeyError:
         raise CheckpointError(f"{path} was not written by mlcgmd: its header has no config; train a model anew") from None
+    if not isinstance(header, dict):
+        raise CheckpointError(f"{path} was not written by mlcgmd: its header is no dictionary; train a model anew")
     if header.get("version") != VERSION:
         raise CheckpointError(f"{path} has checkpoint format {header.get('version')}, this library reads {VERSION}")
     return header

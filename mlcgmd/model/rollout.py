@@ -24,7 +24,7 @@ from .. import parallel
 from ..arguments import COUNT, SEED, Number
 from ..data import simulation
 from ..errors import MlcgmdError
-from ..paths import atomic
+from ..paths import alone, atomic, read_npz
 from ..progress import bar
 from .graph import Batch, batch
 from .model import Model, check_device
@@ -139,16 +139,16 @@ def simulate(
         with tempfile.TemporaryDirectory() as folder:
             return go(Path(folder) / "run")
     path = Path(path)
-    if path.exists():
-        result = simulation.load(path)
-        if result[0].attrs["run"] != label:
-            raise MlcgmdError(f"{path} holds a run with other arguments or of other data{_other(result[0].attrs['run'], label)}")
-        return result
-    work = path.with_name(path.name + ".partial")
-    result = go(work)
-    simulation.save(result, path)
-    shutil.rmtree(work)
-    return simulation.load(path)  # as a second call gives it: positions are multiples of the file's resolution
+    if not path.exists():
+        work = path.with_name(path.name + ".partial")
+        with alone(work, "simulation"):
+            if not path.exists():  # made by now by the one that held it
+                simulation.save(go(work), path)
+            shutil.rmtree(work)
+    result = simulation.load(path)  # also of a new run, as a second call gives it: positions are multiples of the file's resolution
+    if result[0].attrs["run"] != label:
+        raise MlcgmdError(f"{path} holds a run with other arguments or of other data{_other(result[0].attrs['run'], label)}")
+    return result
 
 
 def _other(there: str, asked: str) -> str:
@@ -178,7 +178,7 @@ def _simulate(
     work.mkdir(parents=True, exist_ok=True)
     parts = _parts(systems, replicas) if device == "cpu" else [_Part(systems, replicas)]
     begun = f"{label}, in {len(parts)} parts"
-    if (work / "run.json").exists() and (work / "run.json").read_text() != begun:
+    if (work / "run.json").exists() and (work / "run.json").read_bytes() != begun.encode():
         before = (work / "run.json").read_text().rpartition(", in ")[0]
         raise MlcgmdError(f"{work} holds an unfinished run with other arguments or on another device{_other(before, label)}")
     (work / "run.json").write_text(begun)
@@ -197,7 +197,7 @@ def _simulate(
     shown = progress and len(jobs) > 1
     parallel.each(_run, jobs, 1 if small else None, label=LABEL, unit="step", progress=shown, count=count, total=steps)
     interval = save_every * model.config.time_step
-    pieces = iter([run for _, part, folder, *_ in jobs for run in _assemble(part, folder, interval, label)])
+    pieces = iter([run for _, part, folder, *_ in jobs for run in _assemble(part, folder, -(-steps // BLOCK), interval, label)])
     result = []
     for _ in systems:
         run = next(pieces)
@@ -249,14 +249,14 @@ def _run(
     history = starts(model, systems, replicas)
     failure = [""] * graph.n_graphs
     blocks = [(k, min(BLOCK, steps - k * BLOCK)) for k in range(-(-steps // BLOCK))]
-    done = [k for k, _ in blocks if (work / f"{k:05d}.npz").exists()]
-    if done:
-        with np.load(work / f"{done[-1]:05d}.npz") as saved:
-            history, failure = torch.from_numpy(saved["history"]), saved["failure"].tolist()
-            generator.set_state(torch.from_numpy(saved["generator"]))
+    done = 0
+    while done < len(blocks) and (saved := read_npz(work / f"{done:05d}.npz")) is not None:  # up to the first that is missing or damaged
+        history, failure = torch.from_numpy(saved["history"]), saved["failure"].tolist()
+        generator.set_state(torch.from_numpy(saved["generator"]))
+        done += 1
     stopped = torch.tensor([f != "" for f in failure])[graph.node_graph, None]
-    shown = bar(steps, LABEL, "step", progress, done=min(steps, len(done) * BLOCK))
-    for k, n in blocks[len(done) :]:
+    shown = bar(steps, LABEL, "step", progress, done=min(steps, done * BLOCK))
+    for k, n in blocks[done:]:
         positions, sizes = [], []
         for step in range(k * BLOCK, k * BLOCK + n):
             moved, size = (x.cpu() for x in stepper(history.to(device), generator))
@@ -309,13 +309,15 @@ def _bad(position: Tensor, graph: Batch, bonds: Tensor, limit: Tensor) -> dict[i
     return bad
 
 
-def _assemble(part: _Part, work: Path, interval: float, label: str) -> list[xr.Dataset]:
+def _assemble(part: _Part, work: Path, blocks: int, interval: float, label: str) -> list[xr.Dataset]:
     """The finished run of a part."""
     systems, replicas = part.systems, part.replicas
-    chunks = [dict(np.load(path)) for path in sorted(work.glob("*.npz"))]
+    chunks = [chunk for k in range(blocks) if (chunk := read_npz(work / f"{k:05d}.npz")) is not None]
+    if len(chunks) < blocks:
+        raise MlcgmdError(f"{work} lost {blocks - len(chunks)} of {blocks} blocks while it ran; run it again, which makes them anew")
     position = np.concatenate([c["position"] for c in chunks])
     size = np.concatenate([c["bead_rg2"] for c in chunks])
-    failure = chunks[-1]["failure"]
+    failure = chunks[-1]["failure"].tolist()
     result, node, graph = [], 0, 0
     for s in systems:
         b = s.position.shape[1]

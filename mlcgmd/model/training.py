@@ -8,9 +8,11 @@ import dataclasses
 import json
 import logging
 import os
+import pickle
 import time
 import warnings
 from collections.abc import Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,10 +24,11 @@ import torch
 from torch import Tensor
 
 from ..arguments import COUNT, NATURAL, NOT_NEGATIVE, SEED, SHARE, Number, check, one_of, positive
-from ..errors import MlcgmdError
+from ..errors import DivergedError, MlcgmdError
+from ..paths import alone
 from ..progress import bar
 from .domain import Domain
-from .model import Model, check_device
+from .model import CheckpointError, Model, check_device
 from .simulator import COVARIANCES, SimulatorConfig
 from .system import CoarseSystem, several
 from .windows import Windows
@@ -134,9 +137,19 @@ class Training(lightning.LightningModule):
         losses = self.losses(
             self.model, self.training_windows, (c.seed, 0, self.global_step, self.global_rank), (c.systems_per_batch, c.windows_per_system)
         )
+        loss = losses["nll"] + losses["score"] + losses["size"]
+        self._check_finite(loss)
         for name, value in losses.items():
             self.sums[name] = self.sums.get(name, 0.0) + float(value.detach())
-        return losses["nll"] + losses["score"] + losses["size"]
+        return loss
+
+    def _check_finite(self, *values: Tensor) -> None:
+        """What diverged does not come back: end, with the last good checkpoint kept."""
+        if not all(bool(torch.isfinite(value).all()) for value in values):
+            raise DivergedError(
+                f"the training diverged at step {self.global_step} (loss or weights are not finite); use a smaller learning_rate than"
+                f" {self.config.learning_rate:g} or a smaller clip than {self.config.clip:g}, in another folder than {self.folder}"
+            )
 
     def on_train_batch_end(self, *_: Any) -> None:
         """Update the average; every ``save_every`` steps and at the end validate, write the curves, then save."""
@@ -144,6 +157,7 @@ class Training(lightning.LightningModule):
         c, step = self.config, self.global_step
         if step % c.save_every and step != c.steps:
             return
+        self._check_finite(*self.model.parameters())
         row: dict[str, float] = {"step": step, "time": time.time()}
         row |= {f"train_{k}": v / (step - self.last_row) for k, v in self.sums.items()}
         self.sums, self.last_row = {}, step
@@ -274,7 +288,9 @@ def train(
 
     Raises:
         MlcgmdError: no systems, two of one name, or some of different levels, units or types, those of the validation included;
-            a device that is not there; or ``folder`` holds a run of another config or of other data.
+            a device that is not there; or ``folder`` holds a run of another config or of other data, or one that runs now.
+        CheckpointError: the checkpoint in ``folder`` is damaged.
+        DivergedError: loss or weights ceased to be finite; the last good checkpoint is kept.
     """
     folder, device = Path(folder), check_device(config.device)
     systems, validation = several(systems), several(validation)
@@ -287,16 +303,21 @@ def train(
     model = build_model(windows, config)
     known = [s.in_terms_of(model.config.type_name, model.config.component_name) for s in validation]
     held_out = Windows(known, config.time_step, config.history) if known else None
-    # What is wrong with the systems or the config was said by now: a folder is taken only by a training that begins.
-    folder.mkdir(parents=True, exist_ok=True)
-    label = folder / "config.json"
     data = {name: [[s.name, s.digest] for s in members] for name, members in (("systems", systems), ("validation", validation))}
     text = json.dumps(dataclasses.asdict(config) | data, sort_keys=True)
-    if label.exists() and label.read_text() != text:
+    # What is wrong with the systems or the config was said by now: a folder is taken only by a training that begins.
+    with alone(folder, "training") if FIRST_RANK else nullcontext():
+        return _fit(Training(model, config, windows, held_out, folder), text, device, progress)
+
+
+def _fit(module: Training, text: str, device: torch.device, progress: bool) -> tuple[Model, pd.DataFrame]:
+    """:func:`train` in the folder of ``module``, which ``text`` labels."""
+    config, folder = module.config, module.folder
+    label = folder / "config.json"
+    if label.exists() and label.read_bytes() != text.encode():
         raise MlcgmdError(f"{folder} holds a run of another config or of other data; give another folder or remove it")
     if FIRST_RANK:
         label.write_text(text)
-    module = Training(model, config, windows, held_out, folder)
     # Set by torchrun; without it there is one process.
     ranks, local_ranks = (int(os.environ.get(name, 1)) for name in ("WORLD_SIZE", "LOCAL_WORLD_SIZE"))
     trainer = lightning.Trainer(
@@ -315,16 +336,45 @@ def train(
         default_root_dir=folder,
     )
     last, curves = folder / LAST, folder / CURVES
-    done = torch.load(last, map_location="cpu", weights_only=True)["global_step"] if last.exists() else 0
+    done = _steps_done(last, module)
     if FIRST_RANK and curves.exists():
         # Rows after the last checkpoint will be made again.
-        kept = [line for line in curves.read_text().splitlines() if json.loads(line)["step"] <= done]
+        kept = [line for line in curves.read_text().splitlines() if _step_of(line) <= done]
+        if len(kept) < done // config.save_every:
+            raise CheckpointError(f"{curves} lacks rows up to step {done}, where {last.name} stands; remove both to begin anew")
         curves.write_text("".join(f"{line}\n" for line in kept))
     loader: torch.utils.data.DataLoader = torch.utils.data.DataLoader(range(config.steps), batch_size=None)  # type: ignore[arg-type]
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", module="pytorch_lightning")  # of its own insides: nothing that who trains could mend
         trainer.fit(module, loader, ckpt_path=last if last.exists() else None, weights_only=True)
     return module.average.cpu().eval(), pd.read_json(curves, lines=True)
+
+
+def _steps_done(last: Path, module: Training) -> int:
+    """The step that a checkpoint stands at; 0 if there is none.
+
+    Raises:
+        CheckpointError: it is damaged, or not of this training; nothing in it is run.
+    """
+    if not last.exists():
+        return 0
+    try:
+        state = torch.load(last, map_location="cpu", weights_only=True)
+        shapes = {name: value.shape for name, value in state["state_dict"].items()}
+        done = int(state["global_step"])
+    except (pickle.UnpicklingError, RuntimeError, OSError, EOFError, LookupError, TypeError, ValueError, AttributeError) as error:
+        raise CheckpointError(f"{last} is damaged or no checkpoint ({error}); remove it to begin anew") from error
+    if shapes != {name: value.shape for name, value in module.state_dict().items()}:
+        raise CheckpointError(f"{last} is of a model of other sizes than {last.parent / 'config.json'} says; remove it to begin anew")
+    return done
+
+
+def _step_of(line: str) -> float:
+    """The step of a row of the curves; infinite of one that a kill cut, which is after any checkpoint."""
+    try:
+        return float(json.loads(line)["step"])
+    except (ValueError, TypeError, KeyError):
+        return float("inf")
 
 
 def minutes(curves: pd.DataFrame) -> float:

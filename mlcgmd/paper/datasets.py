@@ -198,7 +198,7 @@ def specs(name: str, split: str) -> list[Spec]:
     Raises:
         MlcgmdError: there is no such set or split.
     """
-    if name not in DATASETS:
+    if name not in list(DATASETS):
         raise MlcgmdError(f"there is no data set {name!r}; the sets are {sorted(DATASETS)}")
     if split not in SPLITS:
         raise MlcgmdError(f"there is no split {split!r}; the splits are {SPLITS}")
