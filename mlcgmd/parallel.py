@@ -110,7 +110,6 @@ def each(
     available = cores()
     processes = min(processes or len(available), len(jobs))
     results: dict[int, T] = {}
-
     count = count or (lambda: len(results))
     with bar(total or len(jobs), label, unit, progress, done=count()) as shown:
         if processes <= 1:

@@ -355,7 +355,7 @@ def load(name: str, split: str, root: Path | None = None) -> list[xr.Dataset]:
     runs = []
     for spec in specs(name, split):
         path = place(path_of(spec)) if root is None else path_of(spec, root)
-        if not path.exists() and path_of(spec, SHIPPED).exists():
+        if root is None and not path.exists() and path_of(spec, SHIPPED).exists():
             raise FileNotFoundError(
                 f"{path} is not there. {name} is shipped, in {SHIPPED}, but MLCGMD_ROOT says to look in {ROOT}: unset it, copy"
                 f" {SHIPPED / name} to {path.parent}, or `mlcgmd datasets build {name}`"
