@@ -64,7 +64,9 @@ def test_what_a_perfect_model_reads_is_what_exact_runs_read() -> None:
     assert found["relaxation_perfect"] == pytest.approx(found["relaxation"], rel=0.2)
     assert formula["relaxation_perfect"] == pytest.approx(found["relaxation"], rel=0.3)
     few = md.part(slice(0, 5))
-    assert np.isnan(list(baselines.perfect(few, few, 2, np.random.default_rng(0)).values())).all()
+    none = replace(model, position=model.position[:0])
+    for a, b in ((few, few), (md, none)):
+        assert np.isnan(list(baselines.perfect(a, b, 2, np.random.default_rng(0)).values())).all()
 
 
 def test_a_surrogate_has_the_distribution_and_the_relaxation_time() -> None:

@@ -143,13 +143,15 @@ def perfect(md: Ensemble, model: Ensemble, n: int, rng: np.random.Generator) -> 
 
     They have the distribution of Rg^2 and the relaxation time of MD, and the lengths and frame intervals of the two. A check of what
     :func:`.scores.conformation` calls perfect, and of the distances themselves: ``rg2_emd`` and ``relaxation`` (abs log2), and
-    ``rg2_emd_perfect`` and ``relaxation_perfect``, the formulas on the surrogates. NaN where MD is too short for a relaxation time.
+    ``rg2_emd_perfect`` and ``relaxation_perfect``, the formulas on the surrogates. NaN where MD is too short for a relaxation time, or no
+    replica survived.
     """
-    a, b = md.rg2(), model.rg2()
-    time = scores.relaxation(a, md.interval).value
     names = ("rg2_emd", "rg2_emd_perfect", "relaxation", "relaxation_perfect")
-    if not np.isfinite(time):
+    a = md.rg2()
+    time = scores.relaxation(a, md.interval).value
+    if not (np.isfinite(time) and len(model.position)):
         return dict.fromkeys(names, np.nan)
+    b = model.rg2()
     found = []
     for _ in range(n):
         x, y = (statistics.surrogate(a, time / e.interval, s.shape, rng) for e, s in ((md, a), (model, b)))
