@@ -133,7 +133,8 @@ def standard_error(x: ArrayLike) -> float:
 
     :math:`\sqrt{2\hat\tau\,\sigma^2 / (RF)}` with the integrated autocorrelation time of :func:`relaxation_time`
     in frames (Sokal 1997). On series of 50 to 200 relaxation times this covers the true mean as often as it
-    should; automatic blocking leaves too few blocks there. A constant series has the error 0.
+    should; automatic blocking leaves too few blocks there. Where relaxation times spread widely the window closes before the slow ones:
+    for the energy of a Rouse chain of 32 particles, saved once per tau, it is a quarter too small. A constant series has the error 0.
 
     Raises:
         TooShortError: as in :func:`relaxation_time`.
@@ -145,6 +146,21 @@ def standard_error(x: ArrayLike) -> float:
     tau = max(_integrated(series)[0], 0.0)
     variance = series.var() * (1 + 2 * tau / series.size)
     return float(np.sqrt(2 * tau * variance / series.size))
+
+
+def mean(x: ArrayLike) -> Estimate:
+    """Mean of a correlated series (F,) or (R, F) with its :func:`standard_error`, which raises what there is to raise."""
+    return Estimate(float(_values(x, "the series").mean()), standard_error(x))
+
+
+def ratio(x: ArrayLike, y: ArrayLike) -> Estimate:
+    """Ratio of the means of two correlated series (F,) or (R, F) of the same frames; errors as :func:`standard_error`.
+
+    The error is that of the mean of x - ratio y, over the mean of y: the fluctuations of the ratio to first order.
+    """
+    a, b = _values(x, "the numerator"), _values(y, "the denominator")
+    value = a.mean() / b.mean()
+    return Estimate(float(value), standard_error(a - value * b) / abs(float(b.mean())))
 
 
 def bootstrap(
