@@ -167,9 +167,8 @@ def _tested(features: ArrayLike, lag: int, n: int) -> _Tested:
     return _Tested(*map(np.array, zip(*found, strict=True)))
 
 
-def _contents(features: ArrayLike, lag: int, n: int) -> tuple[float, np.ndarray]:
+def _contents(of: _Tested) -> tuple[float, np.ndarray]:
     """Mean score, and what each stretch (K,) adds to its fluctuations, to first order."""
-    of = _tested(features, lag, n)
     square = of.eigenvalues**2 * np.diagonal(of.variance, axis1=1, axis2=2)
     return float(of.score.mean()), 2 * (of.eigenvalues * of.product - square).sum(axis=1)
 
@@ -186,13 +185,17 @@ def kinetic_content(features: ArrayLike, lag: int, n: int) -> Estimate:
         TooShortError: a fold is not longer than two lags.
         ValueError: values that are not finite, or fewer than n features vary.
     """
-    value, parts = _contents(features, lag, n)
+    value, parts = _contents(_tested(features, lag, n))
     return Estimate(value, _scatter(parts))
 
 
 def kinetic_share(beads: ArrayLike, particles: ArrayLike, lag: int, n: int) -> Estimate:
     """:func:`kinetic_content` of features of the beads over that of features of the particles, in the same frames; errors as there."""
-    (coarse, coarse_parts), (fine, fine_parts) = (_contents(features, lag, n) for features in (beads, particles))
+    return _kinetic_share(_tested(beads, lag, n), _tested(particles, lag, n))
+
+
+def _kinetic_share(beads: _Tested, particles: _Tested) -> Estimate:
+    (coarse, coarse_parts), (fine, fine_parts) = _contents(beads), _contents(particles)
     return Estimate(coarse / fine, _scatter(coarse_parts - coarse / fine * fine_parts) / fine)
 
 
@@ -212,17 +215,16 @@ def implied_time(features: ArrayLike, lag: int, n: int) -> Estimate:
         TooShortError: a fold is not longer than two lags.
         ValueError: values that are not finite, or fewer than n features vary.
     """
-    return _jackknifed(_times(features, lag, n))
+    return _jackknifed(_times(_tested(features, lag, n), lag))
 
 
 def time_kept(beads: ArrayLike, particles: ArrayLike, lag: int, n: int) -> Estimate:
     """:func:`implied_time` of features of the beads over that of features of the particles, in the same frames; errors as there."""
-    return _jackknifed(_times(beads, lag, n) / _times(particles, lag, n))
+    return _jackknifed(_times(_tested(beads, lag, n), lag) / _times(_tested(particles, lag, n), lag))
 
 
-def _times(features: ArrayLike, lag: int, n: int) -> np.ndarray:
+def _times(of: _Tested, lag: int) -> np.ndarray:
     """Implied time (1 + K,): of all folds together, and without each."""
-    of = _tested(features, lag, n)
     products, squares = (np.stack([x.sum(axis=0), *(x.sum(axis=0) - x)]) for x in (of.product, np.diagonal(of.variance, axis1=1, axis2=2)))
     return -lag / np.log(np.clip(products / squares, 1e-9, 1 - 1e-9)).mean(axis=1)
 
@@ -280,4 +282,5 @@ def kept(
     *rest, of_energy = _residuals(x, targets)
     found = {f"r2.{name}": _share(r, y) for name, r, y in zip(properties, rest, targets, strict=False)}
     found |= {"fisher": _share(of_energy, targets[-1]), "mapping_entropy": statistics.mean(of_energy**2 / 2)}
-    return found | {"kinetic": kinetic_share(slow, slow_particles, lag, n), "time": time_kept(slow, slow_particles, lag, n)}
+    coarse, fine = (_tested(features, lag, n) for features in (slow, slow_particles))
+    return found | {"kinetic": _kinetic_share(coarse, fine), "time": _jackknifed(_times(coarse, lag) / _times(fine, lag))}
