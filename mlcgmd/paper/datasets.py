@@ -148,7 +148,7 @@ _DRAWN = _drawn(23, 580, chains=40, oxygens=16, salt=50)
 DATASETS: dict[str, ChainSet | ElectrolyteSet | RouseSet] = {
     # Not shipped, drawn in seconds: Gaussian chains, rings and stars of which everything is known exactly.
     "rouse": RouseSet(
-        31,
+        32,
         (
             (linear(20), linear(24), linear(28), linear(36), linear(40), ring(24), ring(40), star(3, 8), star(4, 7), star(3, 12)),
             (linear(30), ring(30)),
