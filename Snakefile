@@ -95,7 +95,7 @@ def tables(name):
 EXECUTE = "python workflow/notebooks.py {input[0]} {params.output} {params.values:q}"
 
 
-MEASURED = [*expand(DONE + "results.{system}", system=SYSTEMS), *(DONE + name for name in ACROSS)]
+MEASURED = [DONE + "00_rouse", *expand(DONE + "results.{system}", system=SYSTEMS), *(DONE + name for name in ACROSS)]
 """Marks of the notebooks that write results."""
 
 
@@ -104,6 +104,18 @@ rule all:
         expand(DONE + "02_coarse_graining.{system}", system=SYSTEMS),
         MEASURED,
         [DONE + "tables"] if IN_PLACE else [],
+
+
+rule rouse:
+    input:
+        notebook("notebooks/00_rouse.ipynb"),
+    output:
+        touch(DONE + "00_rouse"),
+    params:
+        values=json.dumps({}),
+        output=executed("00_rouse"),
+    shell:
+        EXECUTE
 
 
 rule generate_md:

@@ -66,7 +66,7 @@ def comments(path: Path) -> list[str]:
 def test_each_scale_has_both_systems_from_md_to_results(scale: str, in_place: bool, across: bool, simulations: int) -> None:
     jobs = plan(f"scale={scale}")
     counts = {line.split()[0]: int(line.split()[1]) for line in jobs.splitlines() if len(line.split()) == 2 and line.split()[1].isdigit()}
-    expected = {"all": 1, "generate_md": 2, "coarse_grain": 2, "train": 2, "simulate": simulations, "results": 2}
+    expected = {"all": 1, "rouse": 1, "generate_md": 2, "coarse_grain": 2, "train": 2, "simulate": simulations, "results": 2}
     expected |= dict.fromkeys(ACROSS, 1) if across else {}
     expected |= {"tables": 1} if in_place else {}
     assert {name: counts.get(name) for name in expected} == expected and counts["total"] == sum(expected.values())

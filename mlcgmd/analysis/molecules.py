@@ -4,7 +4,7 @@ Functions take plain arrays, ``position`` (F, N, 3) unwrapped and without a box,
 frames. Lengths come out in the unit of ``position``.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -173,17 +173,19 @@ def contact_correlation(a: np.ndarray, b: np.ndarray, bond: np.ndarray) -> float
 
 @dataclass(frozen=True)
 class Tica:
-    """The two slowest time-lagged independent components (TICs) of some features."""
+    """The n slowest time-lagged independent components (TICs) of some features."""
 
     mean: np.ndarray
     """(n_features,)"""
     vectors: np.ndarray
-    """(n_features, 2); a component has unit variance on the data it was fitted on"""
+    """(n_features, n); a component has unit variance on the data it was fitted on"""
+    eigenvalues: np.ndarray
+    """(n,) autocorrelations of the components after the lag, largest first"""
     timescales: np.ndarray
-    """(2,) implied timescales -lag / ln |eigenvalue|, in frames of those data"""
+    """(n,) implied timescales -lag / ln |eigenvalue|, in frames of those data"""
 
     def project(self, features: np.ndarray) -> np.ndarray:
-        """Components (F, 2) of ``features`` (F, n_features), of the fitted or of another trajectory.
+        """Components (F, n) of ``features`` (F, n_features), of the fitted or of another trajectory.
 
         Raises:
             MlcgmdError: another number of features than fitted.
@@ -193,13 +195,13 @@ class Tica:
         return (features - self.mean) @ self.vectors
 
 
-def tica(features: list[np.ndarray], lag: int) -> Tica:
+def tica(features: Sequence[np.ndarray], lag: int, n: int = 2) -> Tica:
     """Fit TICA (Perez-Hernandez et al. 2013; deeptime, the extra ``analysis``) to runs (F, n_features) of equal frame interval.
 
-    ``lag`` is in frames. Signs are fixed: the largest entry of each vector is positive.
+    ``lag`` is in frames, ``n`` the number of components. Signs are fixed: the largest entry of each vector is positive.
 
     Raises:
-        MlcgmdError: a run is not longer than the lag, is not finite, or fewer than two components vary.
+        MlcgmdError: a run is not longer than the lag, is not finite, or fewer than ``n`` components vary.
         ImportError: deeptime is not installed.
     """
     from deeptime.decomposition import TICA  # an optional extra, so not at the top
@@ -207,9 +209,9 @@ def tica(features: list[np.ndarray], lag: int) -> Tica:
     for i, run in enumerate(features):
         if lag < 1 or len(run) <= lag or not np.isfinite(run).all():
             raise MlcgmdError(f"run {i}: TICA needs finite features and more frames ({len(run)}) than the lag ({lag}), which is >= 1")
-    model = TICA(lagtime=lag, scaling=None, dim=2).fit([np.asarray(run, np.float64) for run in features]).fetch_model()
-    vectors = model.instantaneous_coefficients[:, :2]
-    if vectors.shape[1] < 2:
-        raise MlcgmdError("fewer than two independent features vary; give more features")
-    vectors = vectors * np.sign(vectors[np.abs(vectors).argmax(axis=0), [0, 1]])
-    return Tica(model.mean_0, vectors, model.timescales(2))
+    model = TICA(lagtime=lag, scaling=None, dim=n).fit([np.asarray(run, np.float64) for run in features]).fetch_model()
+    vectors = model.instantaneous_coefficients[:, :n]
+    if vectors.shape[1] < n:
+        raise MlcgmdError(f"fewer than {n} independent features vary; give more features")
+    vectors = vectors * np.sign(vectors[np.abs(vectors).argmax(axis=0), np.arange(n)])
+    return Tica(model.mean_0, vectors, model.singular_values[:n], model.timescales(n))

@@ -137,7 +137,8 @@ def standard_error(x: ArrayLike) -> float:
 
     :math:`\sqrt{2\hat\tau\,\sigma^2 / (RF)}` with the integrated autocorrelation time of :func:`relaxation_time`
     in frames (Sokal 1997). On series of 50 to 200 relaxation times this covers the true mean as often as it
-    should; automatic blocking leaves too few blocks there. A constant series has the error 0.
+    should; automatic blocking leaves too few blocks there. Where relaxation times spread widely the window closes before the slow ones:
+    for the energy of a Rouse chain of 32 particles, saved once per tau, it is a quarter too small. A constant series has the error 0.
 
     Raises:
         TooShortError: as in :func:`relaxation_time`.
@@ -167,6 +168,21 @@ def surrogate(x: ArrayLike, time: float, shape: tuple[int, int], rng: np.random.
     noise = rng.normal(size=shape)
     noise[:, 1:] *= np.sqrt(1 - decay**2)
     return np.quantile(_values(x, "the series"), ndtr(lfilter([1.0], [1.0, -decay], noise, axis=1)))
+
+
+def mean(x: ArrayLike) -> Estimate:
+    """Mean of a correlated series (F,) or (R, F) with its :func:`standard_error`, which raises what there is to raise."""
+    return Estimate(float(_values(x, "the series").mean()), standard_error(x))
+
+
+def ratio(x: ArrayLike, y: ArrayLike) -> Estimate:
+    """Ratio of the means of two correlated series (F,) or (R, F) of the same frames; errors as :func:`standard_error`.
+
+    The error is that of the mean of x - ratio y, over the mean of y: the fluctuations of the ratio to first order.
+    """
+    a, b = _values(x, "the numerator"), _values(y, "the denominator")
+    value = a.mean() / b.mean()
+    return Estimate(float(value), standard_error(a - value * b) / abs(float(b.mean())))
 
 
 def bootstrap(

@@ -1,7 +1,7 @@
 """Run molecular dynamics from a spec: seeded, resumable.
 
-A run is cut into segments. Each starts a fresh OpenMM context, or a LAMMPS run, from the saved state of the last
-one with a random seed drawn from (spec seed, segment), so a run that was killed and resumed gives
+A run is cut into segments. Each starts a fresh OpenMM context, a LAMMPS run, or an exact draw of a Rouse chain, from the saved state
+of the last one with a random seed drawn from (spec seed, segment), so a run that was killed and resumed gives
 the same trajectory, bit for bit, as one that was not.
 """
 
@@ -10,7 +10,7 @@ import json
 import shutil
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol
 
@@ -27,6 +27,7 @@ from ..paths import alone, atomic, read_npz
 from ..progress import bar
 from . import lammps
 from .chain import LammpsChainSpec
+from .rouse import RouseSpec
 
 SEGMENT = 100
 """Frames per segment: what a kill can cost."""
@@ -151,6 +152,8 @@ def _equilibrate(spec: Spec) -> tuple[_State, dict[str, np.ndarray]]:
     """The state from which production starts, and the course of an NPT equilibration: potential energy and volume once per ps."""
     if isinstance(spec, LammpsChainSpec):
         return _State(*lammps.equilibrated(spec), np.empty(0)), {}
+    if isinstance(spec, RouseSpec):
+        return _State(spec.start(), np.empty((0, 3)), np.empty(0)), {}
     context = _context(spec, 0, spec.pressure)
     if not spec.relaxed:
         openmm.LocalEnergyMinimizer.minimize(context, maxIterations=500)
@@ -186,6 +189,9 @@ def _segment(spec: Spec, k: int, frames: int, start: _State) -> tuple[dict[str, 
         with _explained(spec, f"in segment {k}"):
             arrays, position, velocity = lammps.segment(spec, k, frames, start.position, start.velocity)
         return arrays, _State(position, velocity, np.empty(0))
+    if isinstance(spec, RouseSpec):
+        drawn = spec.continued(start.position, frames, np.random.default_rng([spec.seed, 1, k]))
+        return {"position": drawn.astype(np.float32), "potential_energy": spec.energy(drawn)}, replace(start, position=drawn[-1])
     context = _context(spec, stream=1 + k)
     start.apply(context)
     steps = _steps(spec, spec.frame_interval)
@@ -216,7 +222,11 @@ def run_md(spec: Spec, path: Path | str, progress: bool = False) -> Path:
         DivergedError: the integration became unstable.
     """
     path = Path(path)
-    engine = lammps.version() if isinstance(spec, LammpsChainSpec) else f"OpenMM {openmm.version.full_version}"
+    engine = f"OpenMM {openmm.version.full_version}"
+    if isinstance(spec, LammpsChainSpec):
+        engine = lammps.version()
+    elif isinstance(spec, RouseSpec):
+        engine = "exact"
     provenance = {"engine": engine, "spec": dataclasses.asdict(spec), "mlcgmd": __version__}  # type: ignore[call-overload]
     if path.exists():
         if json.loads(trajectory.load(path).attrs["provenance"])["spec"] != json.loads(json.dumps(provenance["spec"])):
@@ -289,7 +299,7 @@ def _assemble(spec: Spec, work: Path, n_segments: int, box: np.ndarray, provenan
         units=spec.units,
         provenance=provenance,
     )
-    for name in ("kinetic_energy", "potential_energy"):
+    for name in [key for key in ("kinetic_energy", "potential_energy") if key in chunks[0]]:
         dataset[name] = ("frame", np.concatenate([c[name] for c in chunks]).astype(np.float32))
     with np.load(work / "start.npz") as start:
         if "equilibration_volume" in start:

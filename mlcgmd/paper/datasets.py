@@ -16,6 +16,7 @@ from ..data import trajectory
 from ..errors import MlcgmdError
 from ..md.chain import ChainSpec, LammpsChainSpec, random_sequence, regular_sequence
 from ..md.electrolyte import ContinuedSpec, ElectrolyteSpec
+from ..md.rouse import Bonds, RouseSpec, linear, ring, star
 from ..md.run import Spec, run_many
 from ..paths import DATA, OWN, ROOT, SHIPPED, atomic, place
 
@@ -109,6 +110,31 @@ class ElectrolyteSet:
         return ElectrolyteSpec(f"{name}/start", chains, spacers, ratio, self.seed, length=4.0, frame_interval=4.0)
 
 
+@dataclass(frozen=True)
+class RouseSet:
+    """Which Rouse chains a data set holds. Times in tau."""
+
+    seed: int
+    graphs: tuple[tuple[Bonds, ...], tuple[Bonds, ...], tuple[Bonds, ...]]
+    """train, validation, test"""
+    length: tuple[float, float, float]
+    frame_interval: float = 2.0
+
+    def specs(self, name: str, split: str) -> list[Spec]:
+        """The frozen specs of a split."""
+        s = SPLITS.index(split)
+        return [
+            RouseSpec(
+                name=f"{name}/{split}-{i:03d}",
+                bonds=bonds,
+                seed=int(np.random.default_rng([self.seed, s, i]).integers(2**31)),
+                length=self.length[s],
+                frame_interval=self.frame_interval,
+            )
+            for i, bonds in enumerate(self.graphs[s])
+        ]
+
+
 def _drawn(seed: int, n: int, chains: int, oxygens: int, salt: int) -> tuple[Composition, ...]:
     """``n`` compositions with different random spacer sequences."""
     rng = np.random.default_rng(seed)
@@ -121,7 +147,17 @@ def _drawn(seed: int, n: int, chains: int, oxygens: int, salt: int) -> tuple[Com
 
 _SMOKE: Composition = (5, (2,) * 6, 8.75)
 _DRAWN = _drawn(23, 580, chains=40, oxygens=16, salt=50)
-DATASETS: dict[str, ChainSet | ElectrolyteSet] = {
+DATASETS: dict[str, ChainSet | ElectrolyteSet | RouseSet] = {
+    # Not shipped, drawn in seconds: Gaussian chains, rings and stars of which everything is known exactly.
+    "rouse": RouseSet(
+        32,
+        (
+            (linear(20), linear(24), linear(28), linear(36), linear(40), ring(24), ring(40), star(3, 8), star(4, 7), star(3, 12)),
+            (linear(30), ring(30)),
+            (linear(32), ring(32), star(3, 10)),
+        ),
+        (4e3, 1e4, 4e4),
+    ),
     "chain-smoke": ChainSet(11, 32, (6, 1, 2), (800, 800, 2000), (10, 10, 10), (100, 100, 100)),
     "chain-laptop": ChainSet(12, 100, (96, 8, 16), (5e3, 3e4, 6e4), (10, 20, 20), (1000, 1000, 2000)),
     # Not shipped, two minutes of MD: steps at which a bead still knows its velocity.

@@ -10,6 +10,7 @@ from .conformations import (
     stability,
     tica_plane,
 )
+from .exact import deviations, memory, propagators, spectrum, what_is_kept
 from .experiments import break_even, courses, short_md_curve, speed, sweep, training_curves
 from .mixtures import diffusion_parity, displacements, rdfs, short_against_long, survival
 from .style import COMPONENT_COLOURS, FOURTH, LONG_TIME, MD, MODEL, OTHER, WIDTH, component_colours, style
@@ -29,13 +30,17 @@ __all__ = [
     "component_colours",
     "contact_maps",
     "courses",
+    "deviations",
     "diffusion_parity",
     "displacements",
+    "memory",
     "parity",
+    "propagators",
     "rdfs",
     "rg2_distributions",
     "short_against_long",
     "short_md_curve",
+    "spectrum",
     "speed",
     "stability",
     "style",
@@ -43,4 +48,5 @@ __all__ = [
     "sweep",
     "tica_plane",
     "training_curves",
+    "what_is_kept",
 ]

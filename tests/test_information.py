@@ -1,0 +1,64 @@
+"""What estimators of information do where there is nothing to find, or too little to find it in; their values are in test_rouse."""
+
+import numpy as np
+import pytest
+
+from mlcgmd.analysis import information, statistics
+
+
+def noise(*shape: int, seed: int = 0) -> np.ndarray:
+    return np.random.default_rng(seed).normal(size=shape)
+
+
+def test_a_regression_is_not_fooled_by_many_features() -> None:
+    """200 features of noise explain nothing of 400 frames, where a fit without left-out frames would explain half."""
+    share = information.explained(noise(400, 200), noise(400, seed=1))
+    assert abs(share.value) < 3 * share.error + 0.02
+    x = noise(4000, 5)
+    half = information.explained(x, x[:, 0] + noise(4000, seed=1))
+    assert half.value == pytest.approx(0.5, abs=3 * half.error) and half.error < 0.02
+
+
+def test_a_bound_of_the_mapping_entropy_is_half_of_what_is_left() -> None:
+    x = noise(4000, 5)
+    bound = information.mapping_entropy(x, 3 * x[:, 0] + 2 * noise(4000, seed=1))
+    assert bound.value == pytest.approx(2.0, abs=3 * bound.error)
+
+
+def test_replicas_and_one_run_say_the_same() -> None:
+    x = noise(8, 500, 3)
+    y = x[..., 0] + noise(8, 500, seed=1)
+    for of in (information.explained, information.mapping_entropy):
+        np.testing.assert_allclose(of(x, y)[0], of(x.reshape(-1, 3), y.ravel())[0], rtol=1e-12)
+    assert information.kinetic_content(x, 1, 2).value == pytest.approx(0, abs=0.01)
+
+
+def test_more_features_do_not_raise_the_kinetic_content() -> None:
+    """Of one process of correlation 0.9, alone and among 40 features of noise: a fit finds more, a score of left-out frames does not."""
+    slow = np.zeros(3000)
+    kick = noise(3000, seed=2)
+    for t in range(1, 3000):
+        slow[t] = 0.9 * slow[t - 1] + np.sqrt(1 - 0.81) * kick[t]
+    alone = information.kinetic_content(slow[:, None], 1, 1)
+    many = information.kinetic_content(np.c_[slow, noise(3000, 40)], 1, 20)
+    assert alone.value == pytest.approx(0.81, abs=3 * alone.error)
+    assert many.value < alone.value
+    time = information.implied_time(slow[:, None], 1, 1)
+    assert time.value == pytest.approx(-1 / np.log(0.9), abs=3 * time.error)
+
+
+def test_what_cannot_be_measured_is_refused() -> None:
+    with pytest.raises(statistics.ConstantSeriesError, match="nothing to explain"):
+        information.explained(noise(100, 2), np.ones(100))
+    with pytest.raises(ValueError, match="same replicas and frames"):
+        information.explained(noise(100, 2), noise(99))
+    with pytest.raises(statistics.TooShortError, match="15 frames are too few for 10 folds"):
+        information.explained(noise(15, 2), noise(15))
+    with pytest.raises(statistics.TooShortError, match="lag of 60 frames"):
+        information.kinetic_content(noise(1000, 2), 60, 1)
+    with pytest.raises(ValueError, match="a feature or a series is not finite"):
+        information.explained(np.full((100, 2), np.nan), noise(100))
+    with pytest.raises(ValueError, match="different steps"):
+        information.gain(noise(10), noise(11))
+    with pytest.raises(ValueError, match="do not join all 4 beads"):
+        information.slow_features(noise(5, 4, 3), np.array([[0, 1], [2, 3]]), 2)
