@@ -13,6 +13,7 @@ import xarray as xr
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import shortest_path
 
+from ..errors import MlcgmdError
 from . import molecules, scores, statistics
 from .distances import RELATIVE, expected_log2
 from .ensemble import Ensemble
@@ -52,11 +53,11 @@ class Regression:
             values: of the property (n,), such as MD's <Rg^2>.
 
         Raises:
-            ValueError: fewer than three molecules, shapes that do not match, or values that are not finite.
+            MlcgmdError: fewer than three molecules, shapes that do not match, or values that are not finite.
         """
         counts, values = np.asarray(counts, np.float64), np.asarray(values, np.float64)
         if counts.ndim != 2 or values.shape != counts.shape[:1] or len(values) < 3 or not np.isfinite(values).all():
-            raise ValueError(f"a regression needs three or more molecules, finite values (n,) and counts (n, types), not {counts.shape}")
+            raise MlcgmdError(f"a regression needs three or more molecules, finite values (n,) and counts (n, types), not {counts.shape}")
         x, y = _features(counts), values / counts.sum(axis=1)
         centre, scale = x.mean(axis=0), x.std(axis=0)
         scale[scale < 1e-9] = np.inf  # what does not vary tells nothing

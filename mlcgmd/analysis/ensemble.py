@@ -267,10 +267,10 @@ def pooled(seeds: Sequence[Ensemble]) -> Ensemble:
     """Independent runs of one system as replicas of one, named as the :func:`composition`; all are cut to the shortest.
 
     Raises:
-        ValueError: no runs, or of different frame intervals.
+        MlcgmdError: no runs, or of different frame intervals.
     """
     if len({e.interval for e in seeds}) != 1:
-        raise ValueError(f"runs to be pooled need one frame interval, not {[e.interval for e in seeds]}")
+        raise MlcgmdError(f"runs to be pooled need one frame interval, not {[e.interval for e in seeds]}")
     frames = min(e.position.shape[1] for e in seeds)
     inside = [e.bead_rg2[:, :frames] for e in seeds if e.bead_rg2 is not None]
     return replace(

@@ -32,6 +32,7 @@ from sklearn.model_selection import KFold, cross_val_predict
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
+from ..errors import MlcgmdError
 from . import molecules, statistics
 from .statistics import ConstantSeriesError, Estimate, TooShortError
 
@@ -60,14 +61,14 @@ def slow_features(position: np.ndarray, bond: np.ndarray, modes: int) -> np.ndar
         modes: how many.
 
     Raises:
-        ValueError: the bonds do not join all beads.
+        MlcgmdError: the bonds do not join all beads.
     """
     position = np.asarray(position, np.float64)
     identity = np.eye(position.shape[1])
     edge = identity[bond[:, 0]] - identity[bond[:, 1]]
     eigenvalues, vectors = np.linalg.eigh(edge.T @ edge)
     if (eigenvalues < 1e-9).sum() > 1:
-        raise ValueError(f"the {len(bond)} bonds do not join all {position.shape[1]} beads; give one molecule")
+        raise MlcgmdError(f"the {len(bond)} bonds do not join all {position.shape[1]} beads; give one molecule")
     mode = np.einsum("fbx,bm->fmx", position, vectors[:, 1 : modes + 1])
     i, j = np.triu_indices(mode.shape[1])
     return np.einsum("fmx,fmx->fm", mode[:, i], mode[:, j])
@@ -80,11 +81,11 @@ def _checked(features: ArrayLike, *series: ArrayLike) -> tuple[np.ndarray, list[
     others = [np.atleast_2d(np.asarray(y, np.float64)) for y in series]
     for y in others:
         if x.ndim != 3 or y.shape != x.shape[:2]:
-            raise ValueError(f"features {np.shape(features)} and series {y.shape} must have the same replicas and frames")
+            raise MlcgmdError(f"features {np.shape(features)} and series {y.shape} must have the same replicas and frames")
         if np.ptp(y) <= 1e-12 * np.abs(y).max():
             raise ConstantSeriesError(f"the series is constant ({y.flat[0]:g}): there is nothing to explain")
     if not all(np.isfinite(a).all() for a in (x, *others)):
-        raise ValueError("a feature or a series is not finite; cut the run before it")
+        raise MlcgmdError("a feature or a series is not finite; cut the run before it")
     if x.shape[0] * x.shape[1] < 2 * FOLDS:
         raise TooShortError(f"{x.shape[0] * x.shape[1]} frames are too few for {FOLDS} folds; give at least {2 * FOLDS}")
     return x, others
@@ -115,7 +116,7 @@ def explained(features: ArrayLike, target: ArrayLike) -> Estimate:
 
     Raises:
         TooShortError: fewer than 20 frames, or fewer than 20 relaxation times.
-        ValueError: shapes do not match, values are not finite, or the property is constant.
+        MlcgmdError: shapes do not match, values are not finite, or the property is constant.
     """
     x, (y,) = _checked(features, target)
     return _share(_residuals(x, [y])[0], y)
@@ -183,7 +184,7 @@ def kinetic_content(features: ArrayLike, lag: int, n: int) -> Estimate:
 
     Raises:
         TooShortError: a fold is not longer than two lags.
-        ValueError: values that are not finite, or fewer than n features vary.
+        MlcgmdError: values that are not finite, or fewer than n features vary.
     """
     value, parts = _contents(_tested(features, lag, n))
     return Estimate(value, _scatter(parts))
@@ -213,7 +214,7 @@ def implied_time(features: ArrayLike, lag: int, n: int) -> Estimate:
 
     Raises:
         TooShortError: a fold is not longer than two lags.
-        ValueError: values that are not finite, or fewer than n features vary.
+        MlcgmdError: values that are not finite, or fewer than n features vary.
     """
     return _jackknifed(_times(_tested(features, lag, n), lag))
 
@@ -246,11 +247,11 @@ def gain(better: ArrayLike, worse: ArrayLike) -> Estimate:
 
     Raises:
         TooShortError: fewer than 20 relaxation times.
-        ValueError: shapes differ, or values are not finite.
+        MlcgmdError: shapes differ, or values are not finite.
     """
     a, b = np.asarray(better, np.float64), np.asarray(worse, np.float64)
     if a.shape != b.shape:
-        raise ValueError(f"the log likelihoods are of different steps: {a.shape} and {b.shape}")
+        raise MlcgmdError(f"the log likelihoods are of different steps: {a.shape} and {b.shape}")
     return statistics.mean(a - b)
 
 

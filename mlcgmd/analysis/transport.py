@@ -177,7 +177,7 @@ def centre_window(msd: np.ndarray, shortest: float) -> tuple[float, float]:
 
     Raises:
         TooShortError: fewer frames than that, or an MSD that is nowhere diffusive.
-        ValueError: an MSD that is not positive.
+        MlcgmdError: an MSD that is not positive.
     """
     longest = max(2, int(MAX_LAG * len(msd)))
     if len(msd) < 4 or longest < shortest:
@@ -203,10 +203,10 @@ def free_diffusion(mass: float, friction: float, temperature: float = 1.0) -> fl
     0.02
 
     Raises:
-        ValueError: one of them is not positive.
+        MlcgmdError: one of them is not positive.
     """
     if not (mass > 0 and friction > 0 and temperature > 0):
-        raise ValueError(f"mass ({mass}), friction ({friction}) and temperature ({temperature}) must be positive")
+        raise MlcgmdError(f"mass ({mass}), friction ({friction}) and temperature ({temperature}) must be positive")
     return temperature / (mass * friction)
 
 

@@ -18,6 +18,8 @@ import numpy as np
 from jaxtyping import Float
 from scipy.special import erf
 
+from ..errors import MlcgmdError
+
 if TYPE_CHECKING:
     import openmm
 
@@ -59,12 +61,12 @@ class Rouse:
         bond_length: root mean square b, sigma.
 
     Raises:
-        ValueError: the graph is in pieces, or a number is not positive.
+        MlcgmdError: the graph is in pieces, or a number is not positive.
     """
 
     def __init__(self, bonds: Sequence[tuple[int, int]], friction: float = 1.0, bond_length: float = 1.0) -> None:
         if not (friction > 0 and bond_length > 0):
-            raise ValueError(f"friction ({friction}) and bond_length ({bond_length}) must be positive")
+            raise MlcgmdError(f"friction ({friction}) and bond_length ({bond_length}) must be positive")
         i, j = np.array(bonds, int).reshape(-1, 2).T
         self.n = int(max(i.max(initial=-1), j.max(initial=-1)) + 1)
         self.friction = friction
@@ -73,7 +75,7 @@ class Rouse:
         """(N, N), k times the Laplacian: the energy in kT is half of the sum over components of r^T stiffness r."""
         eigenvalues, vectors = np.linalg.eigh(self.stiffness)
         if self.n < 2 or eigenvalues[1] < 1e-9 * eigenvalues[-1]:
-            raise ValueError(f"the {len(i)} bonds join {self.n} particles to more than one piece; give a connected graph")
+            raise MlcgmdError(f"the {len(i)} bonds join {self.n} particles to more than one piece; give a connected graph")
         self.variances = 1 / eigenvalues[1:]
         """(N - 1,) of a component of each mode, slowest first, sigma^2"""
         self.rates = eigenvalues[1:] / friction
