@@ -9,6 +9,7 @@ from toys import toy_systems
 from mlcgmd.model import training
 from mlcgmd.model.samplers import Gaussian, Langevin, Multistep
 from mlcgmd.paper import ablation
+from mlcgmd.paper.sets import DATASETS, ChainSet
 
 
 @pytest.fixture
@@ -87,8 +88,8 @@ def test_two_columns_cross_between_rows() -> None:
 def test_a_set_that_is_not_shipped_is_made_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(ablation, "FOLDER", tmp_path / "ablation")
     monkeypatch.setattr(ablation, "RUNS", tmp_path)
-    tiny = ablation.datasets.ChainSet(6, 16, (2, 1, 1), (40, 40, 40), (1, 1, 1), (5, 5, 5))
-    monkeypatch.setitem(ablation.datasets.DATASETS, "chain-tiny", tiny)
+    tiny = ChainSet(6, 16, (2, 1, 1), (40, 40, 40), (1, 1, 1), (5, 5, 5))
+    monkeypatch.setitem(DATASETS, "chain-tiny", tiny)
     settings = [ablation.Setting(4, replace(SMALL, time_step=2), Gaussian())]
     rows, _ = ablation.run("chain-tiny", settings, length=20, replicas=2, progress=False)
     assert len(list((tmp_path / "md" / "chain-tiny").glob("*.nc"))) == 4 and rows.failed.tolist() == [0]

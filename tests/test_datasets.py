@@ -23,7 +23,8 @@ from mlcgmd.md.chain import ChainSpec
 from mlcgmd.md.electrolyte import ELEMENTS, ElectrolyteSpec
 from mlcgmd.md.run import run_md
 from mlcgmd.paper import datasets
-from mlcgmd.paper.datasets import DATASETS, SPLITS, ChainSet, ElectrolyteSet, build, path_of, specs
+from mlcgmd.paper.datasets import build, path_of, specs
+from mlcgmd.paper.sets import DATASETS, SPLITS, ChainSet, ElectrolyteSet
 from mlcgmd.paths import DATA
 
 TINY = ChainSet(

@@ -140,7 +140,7 @@ def test_refuses_a_path_of_another_run(model, systems, tmp_path):
     with pytest.raises(ValueError, match="other arguments .*sampler is .*'few-step'.* there, not .*'none'"):
         rollout.simulate(model, systems, tmp_path / "run.nc", **ARGUMENTS | {"sampler": Gaussian()})
     steps = ARGUMENTS["steps"]
-    with pytest.raises(ValueError, match=rf"steps is {steps} there, not {steps + 1}; seed is .*; give another path \(in notebook 4"):
+    with pytest.raises(ValueError, match=rf"seed is .*; steps is {steps} there, not {steps + 1}; give another path \(in notebook 4"):
         rollout.simulate(model, systems, tmp_path / "run.nc", **ARGUMENTS | {"steps": steps + 1, "seed": 99})
 
 

@@ -125,13 +125,13 @@ def recorded(path: Path | str) -> dict[str, Any]:
 
 
 def _config(held: dict[str, Any]) -> SimulatorConfig:
-    """The config in a header. A field that it lacks was not there yet, which is off; a size or scale that it lacks is not known.
+    """The config in a header. A field that it lacks was not there yet, which is off or as ever; a size or scale that it lacks is not known.
 
     Raises:
         MlcgmdError: a field is missing, unknown or out of its range.
     """
     known("its simulator", held, SimulatorConfig)
-    if missing := [field.name for field in dataclasses.fields(SimulatorConfig) if field.default and field.name not in held]:
+    if missing := [field.name for field in dataclasses.fields(SimulatorConfig) if field.default and not isinstance(field.default, str) and field.name not in held]:
         raise CheckpointError(f"its simulator lacks {missing}")
     config = held | {key: tuple(held.get(key, ())) for key in ("type_name", "component_name", "units")}
     if config.get("core"):

@@ -1,0 +1,213 @@
+"""Which systems each data set holds: how they are drawn, for how long they run."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from ..md.chain import ChainSpec, LammpsChainSpec, random_sequence, regular_sequence
+from ..md.electrolyte import ContinuedSpec, ElectrolyteSpec
+from ..md.rouse import Bonds, RouseSpec, linear, ring, star
+from ..md.run import Spec
+
+SPLITS = ("train", "validation", "test")
+
+
+@dataclass(frozen=True)
+class ChainSet:
+    """How the chains of a data set are drawn: class I for training, class II for validation and test. Times in tau."""
+
+    seed: int
+    n_units: int | tuple[int, int]
+    """Constitutional units of each chain, or the shortest and the longest of chains whose lengths are drawn uniformly."""
+    chains: tuple[int, int, int]
+    """train, validation, test"""
+    length: tuple[float, float, float]
+    frame_interval: tuple[float, float, float]
+    equilibration: tuple[float, float, float]
+    repeats: tuple[int, int, int] = (1, 1, 1)
+    """Independent runs of each chain: how much they differ is MD's own error."""
+    kind: type[ChainSpec] = ChainSpec
+    """Says the engine."""
+
+    def specs(self, name: str, split: str) -> list[Spec]:
+        """The frozen specs of a split: no sequence occurs twice."""
+        s = SPLITS.index(split)
+        draw = regular_sequence if split == "train" else random_sequence
+        specs: list[Spec] = []
+        seen: set[str] = set()
+        for i in range(self.chains[s]):
+            rng = np.random.default_rng([self.seed, s, i])
+            n_units = self.n_units if isinstance(self.n_units, int) else int(rng.integers(self.n_units[0], self.n_units[1] + 1))
+            while (sequence := draw(rng, n_units)) in seen:
+                pass
+            seen.add(sequence)
+            specs += [
+                self.kind(
+                    name=f"{name}/{split}-{i:03d}" + (f"-{r}" if self.repeats[s] > 1 else ""),
+                    sequence=sequence,
+                    seed=int(rng.integers(2**31)),
+                    length=self.length[s],
+                    frame_interval=self.frame_interval[s],
+                    equilibration=self.equilibration[s],
+                )
+                for r in range(self.repeats[s])
+            ]
+        return specs
+
+
+Composition = tuple[int, tuple[int, ...], float]
+"""Chains, spacers of each, O:Li."""
+
+
+@dataclass(frozen=True)
+class ElectrolyteSet:
+    """Which electrolytes a data set holds. Times in ps; the options are fields of :class:`.md.electrolyte.ElectrolyteSpec`."""
+
+    seed: int
+    compositions: tuple[tuple[Composition, ...], tuple[Composition, ...], tuple[Composition, ...]]
+    """train, validation, test"""
+    length: tuple[float, float, float]
+    repeats: tuple[int, int, int] = (1, 1, 1)
+    """Independent runs of each composition, from packing on: how much they differ is MD's own error."""
+    options: tuple[tuple[str, Any], ...] = ()
+    continued: bool = False
+    """All runs go on from the one frame of :meth:`start`, which is shipped; then all compositions are the same."""
+
+    def specs(self, name: str, split: str) -> list[Spec]:
+        """The frozen specs of a split, the repeats of a composition one after the other; names of test runs always tell the repeat."""
+        s = SPLITS.index(split)
+        options = dict(self.options) | ({"origin": f"{name}/start.nc"} if self.continued else {})
+        return [
+            (ContinuedSpec if self.continued else ElectrolyteSpec)(
+                name=f"{name}/{split}-{i:03d}" + (f"-{r}" if split == "test" or self.repeats[s] > 1 else ""),
+                chains=chains,
+                spacers=spacers,
+                oxygen_per_lithium=ratio,
+                seed=int(np.random.default_rng([self.seed, s, i, r]).integers(2**31)),
+                length=self.length[s],
+                **options,
+            )
+            for i, (chains, spacers, ratio) in enumerate(self.compositions[s])
+            for r in range(self.repeats[s])
+        ]
+
+    def start(self, name: str) -> ElectrolyteSpec:
+        """The run whose only frame starts those of a continued set."""
+        chains, spacers, ratio = self.compositions[0][0]
+        return ElectrolyteSpec(f"{name}/start", chains, spacers, ratio, self.seed, length=4.0, frame_interval=4.0)
+
+
+@dataclass(frozen=True)
+class RouseSet:
+    """Which Rouse chains a data set holds. Times in tau."""
+
+    seed: int
+    graphs: tuple[tuple[Bonds, ...], tuple[Bonds, ...], tuple[Bonds, ...]]
+    """train, validation, test"""
+    length: tuple[float, float, float]
+    frame_interval: float = 2.0
+
+    def specs(self, name: str, split: str) -> list[Spec]:
+        """The frozen specs of a split."""
+        s = SPLITS.index(split)
+        return [
+            RouseSpec(
+                name=f"{name}/{split}-{i:03d}",
+                bonds=bonds,
+                seed=int(np.random.default_rng([self.seed, s, i]).integers(2**31)),
+                length=self.length[s],
+                frame_interval=self.frame_interval,
+            )
+            for i, bonds in enumerate(self.graphs[s])
+        ]
+
+
+def _drawn(seed: int, n: int, chains: int, oxygens: int, salt: int) -> tuple[Composition, ...]:
+    """``n`` compositions with different random spacer sequences."""
+    rng = np.random.default_rng(seed)
+    sequences: dict[tuple[int, ...], None] = {}
+    while len(sequences) < n:
+        motif = rng.integers(2, 5, size=rng.integers(1, 7)).tolist()
+        sequences[tuple((motif * oxygens)[: oxygens - 1])] = None
+    return tuple((chains, sequence, chains * oxygens / salt) for sequence in sequences)
+
+
+_SMOKE: Composition = (5, (2,) * 6, 8.75)
+_DRAWN = _drawn(23, 580, chains=40, oxygens=16, salt=50)
+DATASETS: dict[str, ChainSet | ElectrolyteSet | RouseSet] = {
+    # Not shipped, drawn in seconds: Gaussian chains, rings and stars of which everything is known exactly.
+    "rouse": RouseSet(
+        32,
+        (
+            (linear(20), linear(24), linear(28), linear(36), linear(40), ring(24), ring(40), star(3, 8), star(4, 7), star(3, 12)),
+            (linear(30), ring(30)),
+            (linear(32), ring(32), star(3, 10)),
+        ),
+        (4e3, 1e4, 4e4),
+    ),
+    "chain-smoke": ChainSet(11, 32, (6, 1, 2), (800, 800, 2000), (10, 10, 10), (100, 100, 100)),
+    "chain-laptop": ChainSet(12, 100, (96, 8, 16), (5e3, 3e4, 6e4), (10, 20, 20), (1000, 1000, 2000)),
+    # Not shipped, two minutes of MD: steps at which a bead still knows its velocity.
+    "chain-short": ChainSet(14, 100, (12, 2, 6), (300, 300, 300), (0.5, 0.5, 0.5), (1000, 1000, 1000)),
+    # Lengths that vary in training, so that a model can be asked for longer chains; the frames are those of steps of 20 tau and more.
+    "chain-mixed": ChainSet(15, (50, 150), (192, 12, 0), (4e3, 3e4, 0), (20, 40, 80), (2000, 2000, 2000), kind=LammpsChainSpec),
+    # Class II chains that nothing was chosen on, two runs each: the final test of chains of 100 units.
+    "chain-fresh": ChainSet(16, 100, (0, 0, 16), (0, 0, 1.2e5), (80, 80, 80), (2000, 2000, 3000), repeats=(1, 1, 2), kind=LammpsChainSpec),
+    # Two, three and six times as long as the chains of chain-laptop; equilibrated for some ten relaxation times.
+    "chain-n200": ChainSet(17, 200, (0, 2, 4), (0, 6e4, 1.2e5), (80, 80, 80), (8000, 8000, 8000), kind=LammpsChainSpec),
+    "chain-n300": ChainSet(18, 300, (0, 0, 4), (0, 0, 1.2e5), (80, 80, 80), (16000, 16000, 16000), kind=LammpsChainSpec),
+    "chain-long": ChainSet(19, 600, (0, 0, 4), (0, 0, 1.6e5), (80, 80, 160), (30000, 30000, 30000), kind=LammpsChainSpec),
+    # About 1,000 core-hours with OpenMM: the sizes of Fu et al. (2023), for a cluster.
+    "chain-paper": ChainSet(13, 600, (90, 10, 40), (5e4, 5e4, 5e6), (5, 5, 500), (1e4, 1e4, 1e4)),
+    # 319 atoms. Too short for physics: 60 ps each.
+    "spe-smoke": ElectrolyteSet(
+        21,
+        ((_SMOKE, _SMOKE), (_SMOKE,), (_SMOKE,)),
+        (60, 60, 60),
+        repeats=(1, 1, 2),
+        options=(("frame_interval", 2.0), ("equilibration", 4.0)),
+        continued=True,
+    ),
+    # 400 to 470 atoms. Sequences and compositions of the test systems occur nowhere else.
+    "spe-laptop": ElectrolyteSet(
+        22,
+        (
+            (
+                (5, (2,) * 9, 12.5),
+                (5, (2,) * 9, 8.3),
+                (5, (3,) * 6, 9),
+                (5, (4,) * 5, 10),
+                (5, (2, 3) * 4, 11),
+                (5, (2, 4) * 3, 7),
+                (5, (3, 4) * 3, 12),
+                (5, (2, 2, 3) * 3, 16.7),
+                (5, (2, 2, 2, 4) * 2, 9),
+                (4, (2,) * 12, 17.3),
+                (4, (2,) * 9, 5.0),
+                (4, (4,) * 6, 5.6),
+                (4, (4, 2, 2, 2) * 2, 6.0),
+                (4, (2, 3) * 4, 6.0),
+                (4, (3,) * 8, 6.0),
+                (4, (3, 3, 2) * 2 + (3, 2), 6.0),
+                (5, (2, 3, 3) * 2 + (2,), 8.0),
+                (4, (4, 4, 2) * 2 + (4,), 6.4),
+            ),
+            ((5, (2, 3, 4) * 2, 9),),
+            (
+                (4, (2, 2, 4) * 3, 8),
+                (5, (3, 2, 2, 2) * 2, 15),
+                (5, (4, 3, 3) * 2, 8.8),
+            ),
+        ),
+        (2000, 4000, 6000),
+        repeats=(1, 1, 2),
+    ),
+    # The sizes of Fu et al. (2023), for OpenMM's CUDA platform on a cluster: 6,000 atoms, 50 LiTFSI, 353 K, frames each 2 ps.
+    "spe-paper": ElectrolyteSet(
+        23,
+        (_DRAWN[:500], _DRAWN[500:530], _DRAWN[530:]),
+        (5e3, 5e3, 5e4),
+        options=(("temperature", 353.0), ("frame_interval", 2.0), ("equilibration", 5000.0), ("cutoff", 10.0), ("platform", "CUDA")),
+    ),
+}
