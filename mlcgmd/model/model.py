@@ -131,7 +131,8 @@ def _config(held: dict[str, Any]) -> SimulatorConfig:
         MlcgmdError: a field is missing, unknown or out of its range.
     """
     known("its simulator", held, SimulatorConfig)
-    if missing := [field.name for field in dataclasses.fields(SimulatorConfig) if field.default and not isinstance(field.default, str) and field.name not in held]:
+    needed = [f.name for f in dataclasses.fields(SimulatorConfig) if f.default and not isinstance(f.default, str)]
+    if missing := [name for name in needed if name not in held]:
         raise CheckpointError(f"its simulator lacks {missing}")
     config = held | {key: tuple(held.get(key, ())) for key in ("type_name", "component_name", "units")}
     if config.get("core"):
