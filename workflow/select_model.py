@@ -116,8 +116,8 @@ def main(system: str) -> None:
     small = [ablation.Setting(choice.level, config, choice.sampler) for config in choice.candidates.values()]
     headline = [ablation.Setting(choice.level, system, sampler) for sampler in choice.samplers]
     rows, _ = ablation.run(choice.dataset, small + headline, choice.length, choice.replicas, choice.splits)
-    # Scores have a dot in their name, or say what they are over.
-    table = rows[[*(column for column in rows if "." in column or "_over_" in column), "failed"]].round(3)
+    # Scores have a dot in their name.
+    table = rows[[*(column for column in rows if "." in column and not column.endswith(("_perfect", "_extended"))), "failed"]].round(3)
     table[f"{ablation.time_unit(choice.dataset)}/s"] = rows.speed
     table.insert(0, "model", [*choice.candidates, *["headline"] * len(headline)])
     table.insert(1, "sampler", [repr(setting.sampler) for setting in small + headline])
