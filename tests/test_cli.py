@@ -30,7 +30,7 @@ def test_datasets_are_built_started_and_fetched(monkeypatch: pytest.MonkeyPatch,
     cli.main(["datasets", "build", "spe-smoke"])
     cli.main(["datasets", "start", "spe-smoke"])
     cli.main(["datasets", "fetch"])
-    assert asked == [("chain-smoke", ("train",), 1), ("spe-smoke", datasets.SPLITS, None), ("spe-smoke",)]
+    assert asked == [("chain-smoke", ("train",), 1, DATA), ("spe-smoke", datasets.SPLITS, None, DATA), ("spe-smoke",)]
     assert capsys.readouterr().out == f"1 polymers in {DATA / 'published'}\n"
 
 
