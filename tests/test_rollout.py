@@ -140,7 +140,7 @@ def test_refuses_a_path_of_another_run(model, systems, tmp_path):
     with pytest.raises(ValueError, match="other arguments .*sampler is .*'few-step'.* there, not .*'none'"):
         rollout.simulate(model, systems, tmp_path / "run.nc", **ARGUMENTS | {"sampler": Gaussian()})
     steps = ARGUMENTS["steps"]
-    with pytest.raises(ValueError, match=rf"seed is .*; steps is {steps} there, not {steps + 1}; give another path \(in notebook 4"):
+    with pytest.raises(ValueError, match=rf"seed is .*; steps is {steps} there, not {steps + 1}\); give another path \(in notebook 4"):
         rollout.simulate(model, systems, tmp_path / "run.nc", **ARGUMENTS | {"steps": steps + 1, "seed": 99})
 
 
@@ -199,7 +199,9 @@ def test_truncated_run_is_refused(model, systems, tmp_path):
 
 def test_silent_network_diffuses_as_its_gaussian_says(systems, tmp_path):
     """An untrained simulator has mean x(t) and one std: the sampler without refinement must give a random walk of that std."""
-    model = build_model(Windows(systems, 10, 1), TrainConfig(time_step=10, steps=1, width=16, layers=1, refiner_layers=1)).eval()
+    config = TrainConfig(time_step=10, steps=1, width=16, layers=1, refiner_layers=1, covariance="diagonal")
+    model = build_model(Windows(systems, 10, 1), config).eval()
+    model.config = replace(model.config, centre_mobility=None)
     run = rollout.simulate(
         model, systems, tmp_path / "run.nc", **ARGUMENTS | {"sampler": Gaussian(), "replicas": 20, "steps": 2, "seed": 3}
     )[0]
@@ -264,7 +266,8 @@ def test_numbers_that_make_no_run_are_named(model, systems, tmp_path, wrong):
 
 
 def test_systems_of_one_name_are_told_apart_by_their_data(model, tmp_path):
-    a, b, c = (coarse_grain(toy_trajectory(seed=seed).assign_attrs(system="traj"), level=6) for seed in range(3))
+    named = zip(range(3), ("traj", "traj", "other"), strict=True)
+    a, b, c = (coarse_grain(toy_trajectory(seed=seed).assign_attrs(system=name), level=6) for seed, name in named)
     rollout.simulate(model, [a, c], tmp_path / "run.nc", **ARGUMENTS)
     for others in ([b, c], [c]):
         with pytest.raises(ValueError, match="other data"):

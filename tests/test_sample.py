@@ -126,7 +126,7 @@ def test_keeps_a_whole_file_and_refuses_that_of_another_spec(tmp_path: Path) -> 
     ("changes", "message"),
     [
         ({"length": 40.5}, "length 40.5 is not a multiple of the frame interval 1"),
-        ({"length": 0.0}, "length 0 is not a multiple"),
+        ({"length": 0.0}, r"length is 0\.0; give a finite number above 0, in tau"),
         ({"frame_interval": 0.02, "length": 0.2}, "0.02 is not a whole number of MD steps of 0.0125"),
         ({"equilibration": 0.01}, "0.01 is not a whole number of MD steps"),
     ],

@@ -51,8 +51,8 @@ def notebooks(root: Path) -> Table:
 
 
 def datasets(root: Path) -> Table:
-    """Chains, lengths and frame intervals of the named chain sets, from :mod:`mlcgmd.paper.datasets`."""
-    from mlcgmd.paper.datasets import DATASETS, SPLITS, ChainSet
+    """Chains, lengths and frame intervals of the named chain sets, from :mod:`mlcgmd.paper.sets`."""
+    from mlcgmd.paper.sets import DATASETS, SPLITS, ChainSet
 
     rows = []
     for name, chains in DATASETS.items():
@@ -66,8 +66,9 @@ def datasets(root: Path) -> Table:
 
 
 def electrolyte_datasets(root: Path) -> Table:
-    """Compositions, runs, lengths and frame intervals of the named electrolyte sets, from :mod:`mlcgmd.paper.datasets`."""
-    from mlcgmd.paper.datasets import DATASETS, SPLITS, ElectrolyteSet, specs
+    """Compositions, runs, lengths and frame intervals of the named electrolyte sets, from :mod:`mlcgmd.paper.sets`."""
+    from mlcgmd.paper.datasets import specs
+    from mlcgmd.paper.sets import DATASETS, SPLITS, ElectrolyteSet
 
     rows = []
     for name, members in DATASETS.items():
