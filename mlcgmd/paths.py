@@ -31,7 +31,7 @@ RESULTS = DATA / "results"
 
 
 def own(path: Path) -> Path:
-    """The place in :data:`OWN` of a file of :data:`ROOT`; a file that is in OWN already, or elsewhere, stays there.
+    """The place in :data:`OWN` of a file of ``ROOT``; a file that is in OWN already, or elsewhere, stays there.
 
     >>> own(FIGURES / "speed.svg") == OWN / "figures" / "speed.svg"
     True
@@ -40,7 +40,7 @@ def own(path: Path) -> Path:
 
 
 def place(path: Path) -> Path:
-    """Where a file of :data:`ROOT` is, and where it is to be made if it is not there: one's own comes first."""
+    """Where a file of ``ROOT`` is, and where it is to be made if it is not there: one's own comes first."""
     mine = own(path)
     return path if path.exists() and not mine.exists() else mine
 

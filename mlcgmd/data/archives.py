@@ -40,7 +40,7 @@ def plain_name(name: str) -> str:
 
 
 def unpack(archive: Path, folder: Path) -> None:
-    """Unpack all of ``archive``, of one of :data:`ENDINGS`, into ``folder``, which is made.
+    """Unpack all of ``archive``, with one of ``ENDINGS``, into ``folder``, which is made.
 
     Raises:
         MlcgmdError: a member would be written elsewhere, is a link or a device, or is there twice; the members are too many or grow

@@ -30,7 +30,7 @@ def checks(spec: RouseSpec, run: xr.Dataset, level: float) -> pd.DataFrame:
     """All estimators on the exact trajectory ``run`` of ``spec`` and on its beads of ``level`` particles.
 
     Returns:
-        A row per quantity: ``quantity``, ``exact``, ``estimate``, its standard ``error``, and ``sigma``, the deviation in that.
+        Of each quantity a row with ``quantity``, ``exact``, ``estimate``, its standard ``error``, and ``sigma``, the deviation in that.
     """
     mapping = partition(run, level)
     rows = [*of_particles(spec, run), *of_beads(spec.exact, run, mapping), *of_mapping(spec.exact, run, mapping)]
