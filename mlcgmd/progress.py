@@ -1,5 +1,6 @@
 """Progress bars with rate and time left, in a terminal and in JupyterLab; ``TQDM_DISABLE=1`` shows none."""
 
+import os
 import warnings
 from typing import Any
 
@@ -21,5 +22,5 @@ def bar(total: int, label: str, unit: str, show: bool = True, done: int = 0) -> 
     Returns:
         The bar.
     """
-    hidden = {} if show else {"disable": True}  # said only if so: whatever is said here comes before tqdm's environment variable
-    return tqdm(total=total, initial=done, desc=label, unit=unit, **hidden)
+    hidden = not show or os.environ.get("TQDM_DISABLE", "0") not in ("", "0")  # which tqdm's bar of a notebook does not look at
+    return tqdm(total=total, initial=done, desc=label, unit=unit, disable=hidden)
