@@ -35,6 +35,12 @@ class Blocks(Movable):
     pair: Int[Tensor, "2 E"]
     unused: Bool[Tensor, "M b"]
 
+    @functools.cached_property
+    def diagonal(self) -> Int[Tensor, " n"]:
+        """Place of each node's own element among M x b x b."""
+        b = self.unused.shape[1]
+        return (self.node // b) * b * b + (self.node % b) * (b + 1)
+
     @classmethod
     def of(cls, molecule: Int[Tensor, " n"], pair: Int[Tensor, "2 E"]) -> "Blocks":
         """Of nodes, each in a molecule of some number, and pairs of nodes of one molecule."""
@@ -61,49 +67,42 @@ class Covariance:
         std: marginal standard deviation of each node.
         blocks: of the molecules; None where all nodes are independent.
         factor: Cholesky factor L of the precision L L^T of each molecule, the identity where there is no node.
+        root: R = L^-T, of which R R^T is the covariance.
     """
 
     std: Float[Tensor, "n 1"]
     blocks: Blocks | None = None
     factor: Float[Tensor, "M b b"] | None = None
+    root: Float[Tensor, "M b b"] | None = None
 
     @classmethod
     def of_springs(
         cls, blocks: Blocks, diagonal: Float[Tensor, " n"], weight: Float[Tensor, " E"], stiffness: Float[Tensor, " n"]
     ) -> "Covariance":
         """Of the precision diag(``diagonal``) + springs ``weight`` of the pairs along bonds, with ``stiffness`` their sum at each node."""
-        m, b = blocks.unused.shape
-        own = (blocks.node // b) * b * b + (blocks.node % b) * (b + 1)
-        precision = torch.diag_embed(blocks.unused.to(diagonal.dtype)).view(-1)
-        precision = precision.index_copy(0, torch.cat([own, *blocks.pair]), torch.cat([diagonal + stiffness, -weight, -weight]))
-        factor = torch.linalg.cholesky(precision.view(m, b, b))
-        self = cls(diagonal[:, None], blocks, factor)
-        variance = self.root.square().sum(dim=2).view(-1).index_select(0, blocks.node)
-        return cls(variance.sqrt()[:, None], blocks, factor)
+        precision = torch.diag_embed(blocks.unused.to(diagonal.dtype))
+        places, values = torch.cat([blocks.diagonal, *blocks.pair]), torch.cat([diagonal + stiffness, -weight, -weight])
+        factor = torch.linalg.cholesky(precision.view(-1).index_copy(0, places, values).view_as(precision))
+        eye = torch.eye(factor.shape[1], dtype=factor.dtype, device=factor.device)
+        root = torch.linalg.solve_triangular(factor, eye.expand_as(factor), upper=False).mT
+        variance = root.square().sum(dim=2).view(-1).index_select(0, blocks.node)
+        return cls(variance.sqrt()[:, None], blocks, factor, root)
 
     def detach(self) -> "Covariance":
         """The same, of which no gradient is asked for."""
-        return Covariance(self.std.detach(), self.blocks, None if self.factor is None else self.factor.detach())
-
-    @functools.cached_property
-    def root(self) -> Float[Tensor, "M b b"]:
-        """R = L^-T, of which R R^T is the covariance."""
-        assert self.factor is not None
-        eye = torch.eye(self.factor.shape[1], dtype=self.factor.dtype, device=self.factor.device)
-        return torch.linalg.solve_triangular(self.factor, eye.expand_as(self.factor), upper=False).mT
+        return Covariance(
+            self.std.detach(), self.blocks, *(None if matrix is None else matrix.detach() for matrix in (self.factor, self.root))
+        )
 
     def _times(self, matrix: Float[Tensor, "M b b"], x: Float[Tensor, "n 3"]) -> Float[Tensor, "n 3"]:
         assert self.blocks is not None
         m, b = self.blocks.unused.shape
-        if len(x) != m * b:
-            dense = x.new_zeros(m * b, 3).index_copy(0, self.blocks.node, x)
-        else:
-            dense = x.new_empty(m * b, 3).index_copy(0, self.blocks.node, x)
+        dense = x.new_zeros(m * b, 3).index_copy(0, self.blocks.node, x)
         return (matrix @ dense.view(m, b, 3)).view(-1, 3).index_select(0, self.blocks.node)
 
     def colour(self, u: Float[Tensor, "n 3"]) -> Float[Tensor, "n 3"]:
         """Displacements of this covariance from independent standard normal numbers."""
-        return self.std * u if self.factor is None else self._times(self.root, u)
+        return self.std * u if self.root is None else self._times(self.root, u)
 
     def whiten(self, r: Float[Tensor, "n 3"]) -> Float[Tensor, "n 3"]:
         """The inverse of :meth:`colour`."""
@@ -111,7 +110,7 @@ class Covariance:
 
     def spread(self, force: Float[Tensor, "n 3"]) -> Float[Tensor, "n 3"]:
         """Covariance times ``force``: where forces on some beads move all of them."""
-        return self.std.square() * force if self.factor is None else self._times(self.root, self._times(self.root.mT, force))
+        return self.std.square() * force if self.root is None else self._times(self.root, self._times(self.root.mT, force))
 
     def log_std(self) -> Float[Tensor, " n"]:
         """ln of the diagonal of a triangular root: its sum over the nodes of a molecule is half the log-determinant of their covariance."""
