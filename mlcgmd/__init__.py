@@ -33,6 +33,7 @@ _HOME = {
     "Model": "model.model",
     "simulate": "model.rollout",
     "Flow": "model.samplers",
+    "Distilled": "model.samplers",
     "Multistep": "model.samplers",
     "Langevin": "model.samplers",
     "Gaussian": "model.samplers",

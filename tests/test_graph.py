@@ -1,15 +1,17 @@
-"""Pairs in periodic boxes: against brute force, images, wrapping, and what a model sees of them."""
+"""Pairs by bonds and by distance: against brute force, images, wrapping, and what a model sees of them."""
 
 from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
-from toys import toy_boxes, toy_electrolyte, toy_systems
+from scipy.sparse import csr_array
+from scipy.sparse.csgraph import shortest_path
+from toys import toy_boxes, toy_electrolyte, toy_systems, toy_trajectory
 
 from mlcgmd.model import graph, neighbours
 from mlcgmd.model.incidence import incidence
-from mlcgmd.model.system import coarse_grain, tile
+from mlcgmd.model.system import MismatchError, coarse_grain, tile
 from mlcgmd.model.training import TrainConfig, build_model
 from mlcgmd.model.windows import Windows
 
@@ -65,6 +67,35 @@ def test_cell_lists_and_all_distances_agree_in_a_batch_of_different_boxes(monkey
     torch.testing.assert_close(*distance)
     node_graph = graph.batch([s.topology for s in systems], 2).node_graph
     assert (node_graph[cells.pair[0]] == node_graph[cells.pair[1]]).all()
+
+
+@pytest.mark.parametrize("dense", [1000, 0])
+def test_with_a_radius_a_molecule_without_a_box_sees_its_bonds_and_what_is_near(monkeypatch, dense):
+    for module in (graph, neighbours):
+        monkeypatch.setattr(module, "DENSE", dense)
+    systems = [coarse_grain(toy_trajectory("abcd" * 12, 3, seed=k), 6).within(RADIUS) for k in range(2)]
+    batch = graph.batch([s.topology for s in systems], 2)
+    position = torch.cat([s.position[:2].flatten(0, 1) for s in systems])
+    links = neighbours.edges(batch, position, RADIUS)
+    pairs = [tuple(sorted(pair)) for pair in links.pair.T.tolist()]
+    assert len(set(pairs)) == len(pairs) and not links.shift.any()
+    expected = set()
+    b = len(systems[0].mass)
+    for copy in range(4):
+        x = position[copy * b : (copy + 1) * b]
+        hops = shortest_path(csr_array((np.ones(b - 1), systems[0].bond.T), shape=(b, b)), directed=False, unweighted=True)
+        i, j = np.nonzero(np.triu((hops <= 3) | (torch.cdist(x, x).numpy() < RADIUS), 1))
+        expected |= set(zip((copy * b + i).tolist(), (copy * b + j).tolist(), strict=True))
+    assert set(pairs) == expected
+    assert batch.pair.shape[1] < len(expected) < 4 * b * (b - 1) // 2, "neither the bonds alone nor all pairs"
+
+
+def test_a_molecule_too_large_for_all_of_its_beads_to_see_each_other_needs_a_radius(monkeypatch):
+    monkeypatch.setattr(graph, "DENSE", 3)
+    system = coarse_grain(toy_trajectory("abcd" * 12, 3), 6)
+    with pytest.raises(MismatchError, match="12 beads, too many for all to see each other; train with a radius"):
+        system.within(None)
+    assert system.within(RADIUS).topology.pair.shape[1] == 11 + 10 + 9
 
 
 def test_sums_over_pairs_and_over_their_ends():

@@ -16,10 +16,11 @@ from mlcgmd.model.training import TrainConfig, build_model
 from mlcgmd.model.windows import Windows
 
 
-def random_model(history: int = 2, dtype=torch.float64, radial: int = 0, covariance: str = "diagonal"):
+def random_model(history: int = 2, dtype=torch.float64, radial: int = 0, covariance: str = "diagonal", radius: float | None = None):
     """A model whose readouts are not zero, so that symmetries can fail."""
-    systems = toy_systems()
-    config = TrainConfig(time_step=10, steps=1, history=history, width=16, layers=2, refiner_layers=2, radial=radial, covariance=covariance)
+    systems = [system.within(radius) for system in toy_systems()]
+    options = {"radial": radial, "covariance": covariance, "radius": radius}
+    config = TrainConfig(time_step=10, steps=1, history=history, width=16, layers=2, refiner_layers=2, **options)
     model = build_model(Windows(systems, 10, history), config)
     generator = torch.Generator().manual_seed(1)
     with torch.no_grad():
@@ -33,10 +34,13 @@ def float64(graph):
     return replace(graph, fine=replace(graph.fine, **real))
 
 
-@pytest.fixture(scope="module", params=[(1, 0, "springs"), (2, 0, "diagonal"), (2, 8, "springs"), (3, 0, "fixed")], ids=str)
+CASES = [(1, 0, "springs", None), (2, 0, "diagonal", 4.0), (2, 8, "springs", 4.0), (3, 0, "fixed", None)]
+
+
+@pytest.fixture(scope="module", params=CASES, ids=str)
 def case(request):
-    history, radial, covariance = request.param
-    systems, model = random_model(history, radial=radial, covariance=covariance)
+    history, radial, covariance, radius = request.param
+    systems, model = random_model(history, radial=radial, covariance=covariance, radius=radius)
     graph, positions, _ = Windows(systems, 10, history).draw(np.random.default_rng(0), 3, 4)
     return float64(graph), model, positions.double()
 
@@ -222,7 +226,7 @@ def test_samplers_by_name():
     assert samplers.make_sampler("multistep", 3, stochasticity=1.0) == samplers.Multistep(evaluations=3, stochasticity=1.0)
     assert samplers.make_sampler("langevin", 200, step=0.01) == samplers.Langevin(step=0.01)
     assert samplers.make_sampler("gaussian", 0) == samplers.Gaussian()
-    with pytest.raises(ValueError, match="there is no sampler 'euler'; use flow, multistep, langevin, gaussian"):
+    with pytest.raises(ValueError, match="there is no sampler 'euler'; use flow, distilled, multistep, langevin, gaussian"):
         samplers.make_sampler("euler")
     with pytest.raises(ValueError, match="multistep has no option sigma; it has sigma_max, sigma_min, rho, stochasticity"):
         samplers.make_sampler("multistep", 3, sigma=1.0)

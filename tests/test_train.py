@@ -16,8 +16,10 @@ from toys import toy_boxes, toy_systems, toy_trajectory
 
 from mlcgmd.data.lammps import from_lammps
 from mlcgmd.data.trajectory import TrajectoryError
+from mlcgmd.errors import MlcgmdError
 from mlcgmd.model import training
 from mlcgmd.model.model import CheckpointError, Model
+from mlcgmd.model.samplers import Distilled, Flow
 from mlcgmd.model.system import coarse_grain
 from mlcgmd.model.windows import Windows
 from mlcgmd.paper import datasets
@@ -117,6 +119,25 @@ def test_resumed_training_equals_uninterrupted_training(systems, tmp_path):
     assert torch.equal(weights(whole), weights(resumed))
     columns = [c for c in curves if c.startswith("validation")]
     assert curves[columns].equals(resumed_curves[columns])
+
+
+def test_distillation_learns_what_the_refiner_gives_and_resumes(systems, tmp_path):
+    config = replace(CONFIG, steps=30, refiner_layers=2, distillation=60, distilled_layers=1, learning_rate=0.01, save_every=20)
+    model, curves = training.train(systems, systems[:1], config, tmp_path / "a")
+    plain, _ = training.train(systems, systems[:1], replace(config, distillation=0), tmp_path / "b")
+    assert all(torch.equal(a, b) for a, b in zip(plain.refiner.parameters(), model.refiner.parameters(), strict=True)), "left as it was"
+    assert curves.step.tolist() == [20, 30, 50, 70, 90]
+    learned = curves.validation_distilled.dropna().tolist()
+    assert learned[-1] < 0.8 * learned[0]
+    (tmp_path / "a" / "distillation" / "last.ckpt").unlink()
+    (tmp_path / "a" / "distillation" / "curves.jsonl").unlink()
+    again, _ = training.train(systems, systems[:1], config, tmp_path / "a")
+    torch.testing.assert_close(weights(again), weights(model), rtol=0, atol=0)
+    loaded = Model.load(model.save(tmp_path / "distilled.safetensors"))
+    torch.testing.assert_close(weights(loaded), weights(model), rtol=0, atol=0)
+    assert isinstance(loaded.sampler, Distilled) and isinstance(plain.sampler, Flow)
+    with pytest.raises(MlcgmdError, match="this model was not distilled"):
+        plain.network(Distilled())
 
 
 def test_seed_decides(systems, tmp_path):

@@ -33,12 +33,13 @@ from mlcgmd.md.chain import ChainSpec
 from mlcgmd.md.electrolyte import ElectrolyteSpec
 from mlcgmd.md.run import measure_speed, run_md
 from mlcgmd.model.model import CheckpointError, Model
+from mlcgmd.model.objectives import Training
 from mlcgmd.model.rollout import simulate
 from mlcgmd.model.samplers import Gaussian, Langevin, Multistep, make_sampler
 from mlcgmd.model.simulator import SimulatorConfig
 from mlcgmd.model.stepper import throughput
 from mlcgmd.model.system import coarse_grain
-from mlcgmd.model.training import TrainConfig, Training, build_model, in_common_terms, train
+from mlcgmd.model.training import TrainConfig, build_model, in_common_terms, train
 from mlcgmd.model.windows import Windows
 from mlcgmd.paper import datasets
 
@@ -590,8 +591,11 @@ SIMULATED: Table = {
     "no guard": (lambda m, s: simulate(m, s, steps=1, max_stretch=0), "max_stretch is 0; give a finite number above 1"),
     "negative guard": (lambda m, s: simulate(m, s, steps=1, max_stretch=-4.0), "max_stretch is -4"),
     "NaN guard": (lambda m, s: simulate(m, s, steps=1, max_stretch=NAN), "max_stretch is nan"),
-    "a name as sampler": (lambda m, s: simulate(m, s, steps=1, sampler="langevin"), "sampler is 'langevin'; give a Multistep"),
-    "a class as sampler": (lambda m, s: simulate(m, s, steps=1, sampler=Gaussian), "give a Multistep, Langevin or Gaussian"),
+    "a name as sampler": (lambda m, s: simulate(m, s, steps=1, sampler="langevin"), "sampler is 'langevin'; give a Flow"),
+    "a class as sampler": (
+        lambda m, s: simulate(m, s, steps=1, sampler=Gaussian),
+        "give a Flow, Distilled, Multistep, Langevin",
+    ),
     "no GPU here": (lambda m, s: simulate(m, s, steps=1, device="cuda:99"), "device 'cuda:99' is not there; give one of cpu"),
     "unknown device": (lambda m, s: simulate(m, s, steps=1, device="gpu"), "device 'gpu' is not known; give 'cpu' or 'cuda'"),
     "meta device": (lambda m, s: simulate(m, s, steps=1, device="meta"), "device 'meta' is not there"),

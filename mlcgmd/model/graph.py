@@ -1,9 +1,10 @@
 """Graphs: the static topology of a system at both levels, and batches of many systems.
 
 Pairs are undirected (i < j): the networks keep one symmetric state per pair, which halves the cost
-of directed edges. Some are there always, along the bonds of a molecule: all of its pairs for a lone
-chain, whose graph never changes; those up to :data:`HOPS` bonds apart in a periodic box, where the
-pairs that are nearer than a radius at the time come after them (:func:`.neighbours.edges`).
+of directed edges. Networks with a radius see the pairs along bonds, up to :data:`HOPS` bonds apart,
+and after them those that are nearer than the radius at the time (:func:`.neighbours.edges`): what it
+takes grows with the number of beads. Without a radius they see all pairs of a molecule always, which
+is simple and good for small ones.
 
 Positions are unwrapped. A pair along bonds has the plain displacement x_i - x_j, however large the
 molecule is beside the box; another pair has that of its nearest image, x_i - x_j - shift. The shift
@@ -28,7 +29,7 @@ from .covariance import Blocks
 from .incidence import Incidence, Movable, incidence
 
 HOPS = 3
-"""Bonds, angles and torsions are pairs in a periodic box at any distance."""
+"""Bonds, angles and torsions are pairs at any distance."""
 DENSE = 400
 """Beads up to which all distances are computed; beyond it cell lists are faster (notebook 4 shows the cost)."""
 
@@ -49,7 +50,7 @@ class Topology(Movable):
         pair: beads i < j of each pair along bonds.
         pair_feature: [1 if bonded, 1 / number of CG bonds between i and j].
         box: edges of each system's periodic box, infinite where there is none.
-        candidate: beads i < j of all pairs of a periodic system of at most :data:`DENSE` beads; else none.
+        candidate: beads i < j of all pairs of a local graph of at most :data:`DENSE` beads; else none.
         candidate_known: whether that pair is in ``pair`` too.
     """
 
@@ -66,13 +67,29 @@ class Topology(Movable):
     candidate: Int[Tensor, "2 C"]
     candidate_known: Bool[Tensor, " C"]
 
+    @property
+    def complete(self) -> bool:
+        """Whether all pairs of each molecule are along bonds."""
+        size = self.molecule.bincount()
+        return int((size * (size - 1) // 2).sum()) == self.pair.shape[1]
+
+    def local(self) -> "Topology":
+        """The same with the pairs up to :data:`HOPS` bonds apart alone, beside which others are found by distance."""
+        near = self.pair_feature[:, 1] * (HOPS + 0.5) > 1
+        pair = self.pair[:, near]
+        candidate, known = _candidates(pair, len(self.bead_mass))
+        return replace(self, pair=pair, pair_feature=self.pair_feature[near], candidate=candidate, candidate_known=known)
+
 
 def topology(fine: xr.Dataset, mapping: CoarseGraining) -> Topology:
-    """The static graphs of a trajectory under a mapping. A box is that of the first frame."""
+    """The static graphs of a trajectory under a mapping. A box is that of the first frame.
+
+    In a box the graph is local, without one it is complete (of more than :data:`DENSE` beads it is local there too).
+    """
     b = mapping.n_beads
     bonds = csr_array((np.ones(len(mapping.bond)), (mapping.bond[:, 0], mapping.bond[:, 1])), shape=(b, b))
     periodic = "box" in fine
-    if periodic:
+    if periodic or b > DENSE:
         hops = _hops(bonds)
         i, j = hops.nonzero()
         i, j = i[i < j], j[i < j]

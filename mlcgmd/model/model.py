@@ -11,11 +11,12 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
-from ..arguments import COUNT, known
+from ..arguments import COUNT, NATURAL, known
 from ..errors import MlcgmdError
 from ..paths import atomic
 from .domain import Domain, Frames
 from .refiner import Refiner
+from .samplers import Distilled, Flow, Gaussian, Sampler
 from .simulator import Simulator, SimulatorConfig
 
 VERSION = 2
@@ -48,15 +49,35 @@ class Model(nn.Module):
     Attributes:
         config: what the simulator is, with its time step and the particle types and components that it knows.
         domain: the range of systems that it was trained on.
+        refiner: the denoiser of its residual.
+        distilled: a network whose one evaluation stands for many of the refiner (:func:`.distillation.distil`); None if there is none.
     """
 
-    def __init__(self, config: SimulatorConfig, refiner_layers: int, domain: Domain) -> None:
+    def __init__(self, config: SimulatorConfig, refiner_layers: int, domain: Domain, distilled_layers: int = 0) -> None:
         super().__init__()
         self.config = config
         self.refiner_layers = refiner_layers
         self.domain = domain
         self.simulator = Simulator(config)
         self.refiner = Refiner(config, refiner_layers)
+        self.distilled = Refiner(config, distilled_layers) if distilled_layers else None
+
+    @property
+    def sampler(self) -> Sampler:
+        """The fastest that is right: what a simulation draws with unless it is told otherwise."""
+        return Flow() if self.distilled is None else Distilled()
+
+    def network(self, sampler: Sampler) -> Refiner | None:
+        """The one that a sampler asks; None if it asks none.
+
+        Raises:
+            MlcgmdError: it is the distilled one, which this model has not.
+        """
+        if isinstance(sampler, Gaussian):
+            return None
+        if isinstance(sampler, Distilled) and self.distilled is None:
+            raise MlcgmdError("this model was not distilled: take the sampler flow, or train with distillation steps")
+        return self.distilled if isinstance(sampler, Distilled) else self.refiner
 
     @property
     def n_parameters(self) -> int:
@@ -74,6 +95,7 @@ class Model(nn.Module):
             "version": VERSION,
             "simulator": dataclasses.asdict(self.config),
             "refiner_layers": self.refiner_layers,
+            "distilled_layers": 0 if self.distilled is None else len(self.distilled.layers),
             "domain": dataclasses.asdict(self.domain),
             "training": training or {},
         }
@@ -104,7 +126,8 @@ class Model(nn.Module):
                 density=held["density"] and tuple(held["density"]),
                 frames=Frames(tuple(held["frames"]["median"]), tuple(held["frames"]["width"]), held["frames"]["threshold"]),
             )
-            model = cls(config, COUNT("refiner_layers", header["refiner_layers"]), domain)
+            layers = COUNT("refiner_layers", header["refiner_layers"]), NATURAL("distilled_layers", header.get("distilled_layers", 0))
+            model = cls(config, layers[0], domain, layers[1])
         except (LookupError, TypeError, ValueError, AttributeError) as error:
             raise CheckpointError(f"{path}: its header is not that of a model ({error}); restore it or train again") from error
         weights = load_file(path)

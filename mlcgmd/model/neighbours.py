@@ -1,6 +1,6 @@
 """Neighbour lists: non-bonded pairs within the cutoff, rebuilt at every step.
 
-In small boxes all distances are computed, in large ones cell lists are: the pairs are the same.
+In small systems all distances are computed, in large ones cell lists are: the pairs are the same.
 """
 
 import numpy as np
@@ -20,13 +20,13 @@ def image_shift(displacement: Float[Tensor, "*shape"], box: Float[Tensor, "*edge
 
 
 def edges(graph: Batch, position: Float[Tensor, "n 3"], radius: float | None) -> Edges:
-    """The pairs along bonds and, in periodic boxes, all others nearer than ``radius``; never a cap on their number.
+    """The pairs along bonds and, in a box or with a ``radius``, all others nearer than that; never a cap on their number.
 
     Raises:
         MlcgmdError: those of :func:`near`.
     """
     along = graph.along
-    if not graph.periodic:
+    if radius is None and not graph.periodic:
         return along
     found, shift = near(graph, position, radius)
     pair = torch.cat([along.pair, found], dim=1)
@@ -35,7 +35,7 @@ def edges(graph: Batch, position: Float[Tensor, "n 3"], radius: float | None) ->
 
 
 def near(graph: Batch, position: Float[Tensor, "n 3"], radius: float | None) -> tuple[Int[Tensor, "2 E"], Float[Tensor, "3 E"]]:
-    """Pairs in periodic boxes that are nearer than ``radius``, besides those along bonds at the same image; and their shifts.
+    """Pairs that are nearer than ``radius``, besides those along bonds at the same image; and their shifts.
 
     Raises:
         MlcgmdError: no radius, or one above half an edge: a bead would meet two images of another.
@@ -48,7 +48,7 @@ def near(graph: Batch, position: Float[Tensor, "n 3"], radius: float | None) -> 
     found = [_dense(graph, position, radius)]
     box = graph.fine.box.index_select(0, graph.graph_system)
     counts = torch.bincount(graph.node_graph, minlength=graph.n_graphs)
-    for g in torch.nonzero((counts > DENSE) & torch.isfinite(box).all(dim=1)).flatten().tolist():
+    for g in torch.nonzero(counts > DENSE).flatten().tolist():
         nodes = slice(int(counts[:g].sum()), int(counts[: g + 1].sum()))
         found.append(_cells(graph, position, nodes, box[g], radius))
     pairs, shifts = zip(*found, strict=True)
@@ -85,10 +85,11 @@ def _cells(graph: Batch, position: Tensor, nodes: slice, box: Tensor, radius: fl
     """The same for one large copy, by cell lists (vesin), in time linear in its number of beads."""
     x = position[nodes].double().cpu()
     # Wrapped before and unwrapped after: an unwrapped coordinate may be many boxes away.
-    edge = box.double().cpu()
-    cell = torch.floor(x / edge)
+    periodic = bool(torch.isfinite(box).all())
+    edge = box.double().cpu() if periodic else torch.zeros(3, dtype=x.dtype)
+    cell = torch.floor(x / edge) if periodic else torch.zeros_like(x)
     lists = NeighborList(cutoff=radius, full_list=False)
-    i, j, images = lists.compute(points=(x - cell * edge).numpy(), box=torch.diag(edge).numpy(), periodic=True, quantities="ijS")
+    i, j, images = lists.compute(points=(x - cell * edge).numpy(), box=torch.diag(edge).numpy(), periodic=periodic, quantities="ijS")
     i, j = torch.from_numpy(i.astype(np.int64)), torch.from_numpy(j.astype(np.int64))
     # vesin: x_ij = x_j - x_i + S box of the wrapped points.
     shift = ((cell[i] - cell[j] + torch.from_numpy(images.astype(np.float64))) * edge).to(position.dtype).T

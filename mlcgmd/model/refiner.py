@@ -11,8 +11,9 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from .graph import Batch, across
-from .neighbours import edges
+from .neighbours import edges, push_apart
 from .networks import MLP, Directions, Interaction, VectorReadout, invariants, n_invariants, pass_messages, radial, unit
+from .samplers import Denoiser
 from .simulator import Prediction, SimulatorConfig
 
 
@@ -22,7 +23,7 @@ class Refiner(nn.Module):
     def __init__(self, config: SimulatorConfig, layers: int) -> None:
         super().__init__()
         width = config.width
-        self.pair_length, self.radius = config.pair_length, config.radius
+        self.pair_length, self.radius, self.core = config.pair_length, config.radius, config.core
         self.noise_in = MLP(5, width, width)
         self.node_in = MLP(width + 1, width, width)
         self.radial, self.reach = config.radial, config.reach
@@ -50,7 +51,7 @@ class Refiner(nn.Module):
         mean, covariance = prediction.mean.detach(), prediction.covariance.detach()
         z = c_in * noisy / covariance.std
         # Beads that meet within the step need not be near at time t: the pairs are those of the positions to expect from the noisy ones.
-        links = edges(graph, mean + c_in.square() * noisy, self.radius) if graph.periodic else prediction.edges
+        links = edges(graph, mean + c_in.square() * noisy, self.radius) if self.radius else prediction.edges
         scale = 1 / self.pair_length
         # x(t), the noisy x(t+1) (scaled so that it stays finite for large sigma), and the noise itself.
         proposal = c_in * (mean + noisy) / self.pair_length
@@ -91,3 +92,18 @@ class Refiner(nn.Module):
         noise = covariance.colour(torch.randn(residual.shape, generator=generator).to(device))
         error = covariance.whiten(self(graph, position, prediction, residual + sigma * noise, sigma) - residual)
         return ((1 + sigma.square()) / sigma.square() * error.square()).sum(dim=1)
+
+
+def denoiser(refiner: Refiner | None, graph: Batch, position: Float[Tensor, "n 3"], prediction: Prediction) -> Denoiser:
+    """What a sampler asks in a step from ``position``: the whitened residual, in which beads of a box do not overlap."""
+    covariance = prediction.covariance
+
+    def denoise(u: Float[Tensor, "n 3"], sigma: float) -> Float[Tensor, "n 3"]:
+        assert refiner is not None
+        residual = refiner(graph, position, prediction, covariance.colour(u), torch.full_like(prediction.std, sigma))
+        if refiner.core is not None:
+            core = torch.tensor(refiner.core, device=position.device)
+            residual = push_apart(graph, prediction.mean + residual, core) - prediction.mean
+        return covariance.whiten(residual)
+
+    return denoise

@@ -28,7 +28,7 @@ from ..paths import alone, atomic, read_npz
 from ..progress import bar
 from .graph import Batch, batch
 from .model import Model, check_device
-from .samplers import DEFAULT, Sampler
+from .samplers import Sampler
 from .stepper import Stepper, fitted, starts
 from .system import CoarseSystem
 
@@ -57,7 +57,7 @@ def simulate(
     *,
     steps: int,
     replicas: int = 1,
-    sampler: Sampler = DEFAULT,
+    sampler: Sampler | None = None,
     seed: int = 0,
     save_every: int = 1,
     max_stretch: float = 4.0,
@@ -79,7 +79,7 @@ def simulate(
         path: of the file; None keeps the run in memory only.
         steps: ML steps of ``model.config.time_step``.
         replicas: independent runs of each system.
-        sampler: how the residual of each step is drawn.
+        sampler: how the residual of each step is drawn; by default as the model does it best (:attr:`.Model.sampler`).
         seed: of all random numbers.
         save_every: ML steps between frames.
         max_stretch: a replica with a CG bond longer than this multiple of the longest in the start's trajectory has failed.
@@ -101,10 +101,12 @@ def simulate(
         ("max_stretch", max_stretch, Number(least=1, above=True)),
     ):
         rule(name, number)
-    if not isinstance(sampler, Sampler):
-        raise MlcgmdError(f"sampler is {sampler!r}; give a Multistep, Langevin or Gaussian")
     check_device(device)
     systems = fitted(model, systems)
+    sampler = model.sampler if sampler is None else sampler
+    if not isinstance(sampler, Sampler):
+        raise MlcgmdError(f"sampler is {sampler!r}; give a Flow, Distilled, Multistep, Langevin or Gaussian")
+    model.network(sampler)
     if not extrapolate:
         model.domain.check(systems)
     label = json.dumps(

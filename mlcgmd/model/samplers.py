@@ -57,6 +57,22 @@ class Flow:
 
 
 @dataclass(frozen=True)
+class Distilled:
+    """One evaluation of a network that was trained to give what many of the refiner give (:func:`.distillation.distil`): the fastest.
+
+    It is the step of :class:`Flow` with one evaluation at :attr:`angle`, in which the distilled network stands for the refiner.
+    """
+
+    name: ClassVar[str] = "distilled"
+    evaluations: ClassVar[int] = 1
+    angle: ClassVar[float] = 1.0
+
+    def __call__(self, denoise: Denoiser, shape: tuple[int, int], generator: torch.Generator, device: torch.device) -> Float[Tensor, "n 3"]:
+        """A sample of u."""
+        return Flow(1, self.angle)(denoise, shape, generator, device)
+
+
+@dataclass(frozen=True)
 class Multistep:
     """Few-step sampler: the second-order multistep solver DPM-Solver++(2M) of Lu et al. (2022), as ODE or SDE.
 
@@ -160,20 +176,19 @@ class Gaussian:
         return torch.randn(shape, generator=generator).to(device)
 
 
-Sampler = Flow | Multistep | Langevin | Gaussian
-DEFAULT = Flow()
-"""What a simulation draws with unless it is told otherwise."""
+Sampler = Flow | Distilled | Multistep | Langevin | Gaussian
 
 
 def make_sampler(name: str, evaluations: int | None = None, **options: float) -> Sampler:
-    """The sampler of a name, as notebooks and workflows give it: ``flow``, ``multistep``, ``langevin`` or ``gaussian``.
+    """The sampler of a name, as notebooks and workflows give it: ``flow``, ``distilled``, ``multistep``, ``langevin`` or
+    ``gaussian``.
 
     ``options`` are its fields, but for ``evaluations``.
 
     Raises:
         MlcgmdError: there is no such sampler, or it does not take a number of evaluations or these options.
     """
-    kinds: dict[str, type[Sampler]] = {kind.__name__.lower(): kind for kind in (Flow, Multistep, Langevin, Gaussian)}
+    kinds: dict[str, type[Sampler]] = {kind.__name__.lower(): kind for kind in (Flow, Distilled, Multistep, Langevin, Gaussian)}
     if name not in kinds:
         raise MlcgmdError(f"there is no sampler {name!r}; use {', '.join(kinds)}")
     kind = kinds[name]

@@ -43,7 +43,7 @@ class SimulatorConfig:
     history: int = 1
     """K, the number of past positions it sees: x(t-K+1) .. x(t)."""
     radius: float | None = None
-    """In a periodic box, beads nearer than this see each other."""
+    """Beads nearer than this see each other, besides those along bonds; a periodic box needs it. None: all beads of a molecule do."""
     radial: int = 0
     """Number of Gaussians that describe the distance of a pair, besides smooth functions of it; they reach to the radius.
     Where there are any, directions of pairs enter too, the states (:class:`.networks.Directions`) and the readout: what a liquid needs."""

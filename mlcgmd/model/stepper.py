@@ -14,7 +14,7 @@ from ..errors import MlcgmdError
 from ..parallel import processor_time
 from .graph import Batch, batch
 from .model import Model, check_device
-from .neighbours import push_apart
+from .refiner import denoiser
 from .samplers import Sampler
 from .system import CoarseSystem, MismatchError, several
 
@@ -41,7 +41,7 @@ def fitted(model: Model, systems: Sequence[CoarseSystem] | CoarseSystem) -> list
         if (s.box is None) != (c.core is None):
             here, there = ("in no", "in") if s.box is None else ("in a", "in no")
             raise MismatchError(f"{s.name} is {here} periodic box, the model was trained {there} one")
-    return [s.in_terms_of(c.type_name, c.component_name) for s in systems]
+    return [s.in_terms_of(c.type_name, c.component_name).within(c.radius) for s in systems]
 
 
 def start_history(system: CoarseSystem, time_step: float, history: int) -> Float[Tensor, "K B 3"]:
@@ -71,7 +71,7 @@ class Stepper:
     def __init__(self, model: Model, graph: Batch, sampler: Sampler) -> None:
         self.model, self.graph, self.sampler = model, graph, sampler
         self.embedding = model.simulator.embedding(graph.fine)
-        self.core = None if model.config.core is None else torch.tensor(model.config.core, device=graph.node_source.device)
+        self.network = model.network(sampler)
         self.mass = graph.fine.bead_mass.index_select(0, graph.node_source)[:, None]
         self.total = SumAggregation()(self.mass, graph.node_graph, dim_size=graph.n_graphs)
 
@@ -80,12 +80,7 @@ class Stepper:
         prediction = self.model.simulator(self.graph, history, self.embedding)
         covariance = prediction.covariance
 
-        def denoise(u: Tensor, sigma: float) -> Tensor:
-            r = self.model.refiner(self.graph, history[-1], prediction, covariance.colour(u), torch.full_like(prediction.std, sigma))
-            if self.core is not None:
-                r = push_apart(self.graph, prediction.mean + r, self.core) - prediction.mean
-            return covariance.whiten(r)
-
+        denoise = denoiser(self.network, self.graph, history[-1], prediction)
         u = self.sampler(denoise, (history.shape[1], 3), generator, history.device)
         moved = prediction.mean + covariance.colour(u)
         c = self.model.config

@@ -112,6 +112,20 @@ class CoarseSystem:
         renamed = replace(t, particle_type=kinds, component=parts)
         return replace(self, topology=renamed, type_name=tuple(type_name), component_name=tuple(component_name))
 
+    def within(self, radius: float | None) -> "CoarseSystem":
+        """The same as networks of this radius see it.
+
+        Raises:
+            MismatchError: there is no radius, and a molecule is too large for all of its beads to see each other.
+        """
+        if radius is not None:
+            return replace(self, topology=self.topology.local())
+        if self.box is None and not self.topology.complete:
+            raise MismatchError(
+                f"{self.name} has {len(self.mass)} beads, too many for all to see each other; train with a radius, or coarse-grain further"
+            )
+        return self
+
 
 def _renamed(system: CoarseSystem, what: str, index: Tensor, own: Sequence[str], known: Sequence[str]) -> Tensor:
     """``index`` into the names ``own`` as an index into the names ``known``."""

@@ -1,4 +1,4 @@
-"""Training: loss, Lightning module, EMA, resume.
+"""Training: from systems to a model, resumable.
 
 The command ``mlcgmd train run.yaml`` runs :func:`train` with the fields of :class:`TrainConfig`;
 ``torchrun -m mlcgmd train run.yaml`` trains on many GPUs or nodes (DDP).
@@ -9,190 +9,29 @@ import json
 import logging
 import os
 import pickle
-import time
 import warnings
 from collections.abc import Sequence
 from contextlib import nullcontext
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pandas as pd
 import pytorch_lightning as lightning
 import torch
-from torch import Tensor
 
-from ..arguments import COUNT, NATURAL, NOT_NEGATIVE, SEED, SHARE, Number, check, one_of, positive
-from ..errors import DivergedError, MlcgmdError
+from ..errors import MlcgmdError
 from ..paths import alone
 from ..progress import bar
 from .domain import Domain
 from .model import CheckpointError, Model, check_device
-from .simulator import COVARIANCES, SimulatorConfig
+from .objectives import CURVES, LAST, Distillation, TrainConfig, Training
+from .simulator import SimulatorConfig
 from .system import CoarseSystem, several
 from .windows import Windows
 
 logging.getLogger("pytorch_lightning").setLevel(logging.ERROR)  # it sets its own level when it is imported, and advertises
-LAST, CURVES = "last.ckpt", "curves.jsonl"
-"""In the folder of a run: the state to resume from, and one row of losses every ``save_every`` steps."""
 FIRST_RANK = os.environ.get("RANK", "0") == "0"
 """Whether this process writes files (under torchrun one of several does)."""
-
-
-@dataclass(frozen=True)
-class TrainConfig:
-    """How a model is trained."""
-
-    time_step: float
-    """One ML step, in the data's time unit."""
-    steps: int
-    """Optimiser steps."""
-    history: int = 1
-    covariance: str = "springs"
-    """Of the simulator's Gaussian: :data:`.simulator.COVARIANCES`."""
-    width: int = 64
-    layers: int = 4
-    refiner_layers: int = 3
-    radius: float | None = None
-    """Of the pairs in a periodic box, in the data's length unit; needed there."""
-    radial: int = 0
-    """Gaussians of a pair's distance."""
-    systems_per_batch: int = 8
-    windows_per_system: int = 16
-    learning_rate: float = 2e-3
-    """Peak; linear warm-up over 2 % of the steps, cosine to zero."""
-    weight_decay: float = 1e-4
-    clip: float = 2.0
-    ema: float = 0.999
-    history_noise: tuple[float, float] = (0.01, 0.1)
-    """Noise on the history, log-uniform, in step lengths; one level per window."""
-    seed: int = 0
-    device: str = "cpu"
-    save_every: int = 500
-    """Steps between resumable checkpoints and validations."""
-
-    def __post_init__(self) -> None:
-        counts = ("steps", "history", "width", "layers", "refiner_layers", "systems_per_batch", "windows_per_system", "save_every")
-        check(self, time_step=positive("the data's time unit"), **dict.fromkeys(counts, COUNT), radial=NATURAL, seed=SEED, ema=SHARE)
-        check(self, radius=positive("the data's length unit", optional=True), learning_rate=Number(0, 1, above=True))
-        check(self, weight_decay=NOT_NEGATIVE, clip=positive())
-        one_of("covariance", self.covariance, COVARIANCES)
-        pair = self.history_noise if isinstance(self.history_noise, tuple | list) else ()
-        noise = tuple(positive("step lengths")("TrainConfig: history_noise", level) for level in pair)
-        if len(noise) != 2 or noise[0] > noise[1]:
-            raise MlcgmdError(f"TrainConfig: history_noise is {self.history_noise!r}; give the lowest and the highest, in step lengths")
-        object.__setattr__(self, "history_noise", noise)
-
-
-class Training(lightning.LightningModule):
-    """Simulator NLL + refiner denoising score matching + bead-size loss, with an exponential moving average of the weights.
-
-    Every random number of step t comes from (seed, t, rank), so a resumed run repeats an uninterrupted one exactly.
-    """
-
-    def __init__(self, model: Model, config: TrainConfig, training: Windows, validation: Windows | None, folder: Path) -> None:
-        super().__init__()
-        self.model, self.config, self.folder = model, config, folder
-        self.training_windows, self.validation_windows = training, validation
-        self.ema = torch.optim.swa_utils.AveragedModel(model, avg_fn=self._average).requires_grad_(False)
-        self.sums: dict[str, float] = {}
-        self.last_row = 0
-
-    def _average(self, average: Tensor, weight: Tensor, n: int | Tensor) -> Tensor:
-        # EMA warm-up: decay min(ema, (1 + n) / (10 + n)).
-        return torch.lerp(weight, average, min(self.config.ema, (1 + float(n)) / (10 + float(n))))
-
-    @property
-    def average(self) -> Model:
-        """The model with averaged weights."""
-        module = self.ema.module
-        assert isinstance(module, Model)
-        return module
-
-    def losses(self, model: Model, windows: Windows, stream: Sequence[int], batch: tuple[int, int]) -> dict[str, Tensor]:
-        """The three losses (per bead and component for the last two) on a batch drawn from the random stream."""
-        c, s = self.config, model.simulator
-        rng = np.random.default_rng(list(stream))
-        generator = torch.Generator().manual_seed(int(rng.integers(2**63)))
-        graph, positions, size = windows.draw(rng, *batch)
-        graph, positions, size = graph.to(self.device), positions.to(self.device), size.to(self.device)
-        history, target = positions[:-1], positions[-1]
-        low, high = np.log(c.history_noise)
-        level = torch.exp(low + (high - low) * torch.rand(graph.n_graphs, 1, generator=generator)).to(self.device)
-        noise = torch.randn(history.shape, generator=generator).to(self.device)
-        history = history + s.config.step_length * level.index_select(0, graph.node_graph) * noise
-        prediction = s(graph, history)
-        weight = graph.fine.weight.index_select(0, graph.node_source)
-        return {
-            "nll": (weight * s.negative_log_likelihood(prediction, history, target)).mean() / 3,
-            "score": (weight * model.refiner.loss(graph, history[-1], prediction, target, generator)).mean() / 3,
-            "size": ((prediction.bead_rg2 - size) / s.config.bead_rg2).square().mean(),
-            "mse": ((prediction.mean - target) / s.config.step_length).square().mean().detach(),
-        }
-
-    def training_step(self, *_: Any) -> Tensor:
-        """One optimiser step; the batch depends on the global step alone."""
-        c = self.config
-        losses = self.losses(
-            self.model, self.training_windows, (c.seed, 0, self.global_step, self.global_rank), (c.systems_per_batch, c.windows_per_system)
-        )
-        loss = losses["nll"] + losses["score"] + losses["size"]
-        self._check_finite(loss)
-        for name, value in losses.items():
-            self.sums[name] = self.sums.get(name, 0.0) + float(value.detach())
-        return loss
-
-    def _check_finite(self, *values: Tensor) -> None:
-        """What diverged does not come back: end, with the last good checkpoint kept."""
-        if not all(bool(torch.isfinite(value).all()) for value in values):
-            raise DivergedError(
-                f"the training diverged at step {self.global_step} (loss or weights are not finite); use a smaller learning_rate than"
-                f" {self.config.learning_rate:g} or a smaller clip than {self.config.clip:g}, in another folder than {self.folder}"
-            )
-
-    def on_train_batch_end(self, *_: Any) -> None:
-        """Update the average; every ``save_every`` steps and at the end validate, write the curves, then save."""
-        self.ema.update_parameters(self.model)
-        c, step = self.config, self.global_step
-        if step % c.save_every and step != c.steps:
-            return
-        self._check_finite(*self.model.parameters())
-        row: dict[str, float] = {"step": step, "time": time.time()}
-        row |= {f"train_{k}": v / (step - self.last_row) for k, v in self.sums.items()}
-        self.sums, self.last_row = {}, step
-        if self.validation_windows is not None:
-            row |= {f"validation_{k}": v for k, v in self.validate_now().items()}
-        if self.trainer.is_global_zero:
-            with open(self.folder / CURVES, "a") as handle:
-                handle.write(json.dumps(row) + "\n")
-        # Every rank takes part in the save, one writes and renames.
-        temporary = self.folder / f".{LAST}.partial"
-        self.trainer.save_checkpoint(temporary)
-        if self.trainer.is_global_zero:
-            os.replace(temporary, self.folder / LAST)
-
-    def on_load_checkpoint(self, state: dict[str, Any]) -> None:
-        """Continue the means of the curves where they were cut."""
-        self.last_row = state["global_step"]
-
-    @torch.no_grad()
-    def validate_now(self, batches: int = 4) -> dict[str, float]:
-        """Losses of the averaged model on fixed validation windows."""
-        assert self.validation_windows is not None
-        n = len(self.validation_windows.systems)
-        rows = [self.losses(self.average, self.validation_windows, (self.config.seed, 1, k), (n, 64)) for k in range(batches)]
-        return {k: float(np.mean([float(r[k]) for r in rows])) for k in rows[0]}
-
-    def configure_optimizers(self) -> Any:
-        """AdamW with warm-up and cosine decay to zero."""
-        c = self.config
-        optimizer = torch.optim.AdamW(self.model.parameters(), lr=c.learning_rate, weight_decay=c.weight_decay)
-        warm = max(1, c.steps // 50)
-        schedule = torch.optim.lr_scheduler.LambdaLR(
-            optimizer, lambda t: min((t + 1) / warm, 0.5 * (1 + float(np.cos(np.pi * min(1.0, t / c.steps)))))
-        )
-        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 
 
 class _Progress(lightning.Callback):
@@ -283,7 +122,7 @@ def train(
 ) -> tuple[Model, pd.DataFrame]:
     """Train a model; resume if ``folder`` holds an interrupted run of the same config.
 
-    Returns the model with averaged weights and the curves (one row every ``save_every`` steps);
+    Returns the model with averaged weights and the curves (one row every ``save_every`` steps, those of the distillation last);
     ``folder`` gets ``last.ckpt`` (to resume) and ``curves.jsonl``.
 
     Raises:
@@ -294,25 +133,31 @@ def train(
     """
     folder, device = Path(folder), check_device(config.device)
     systems, validation = several(systems), several(validation)
-    windows = Windows(in_common_terms(systems), config.time_step, config.history)
+    windows = Windows([s.within(config.radius) for s in in_common_terms(systems)], config.time_step, config.history)
     check_alike([*systems, *validation])
     seen = set().union(*(s.used_types for s in systems))
     for s in validation:
         if new := sorted(s.used_types - seen):
             raise MlcgmdError(f"{s.name}, for validation, has particle types {new} that no training system has; train on such systems too")
     model = build_model(windows, config)
-    known = [s.in_terms_of(model.config.type_name, model.config.component_name) for s in validation]
+    known = [s.in_terms_of(model.config.type_name, model.config.component_name).within(config.radius) for s in validation]
     held_out = Windows(known, config.time_step, config.history) if known else None
     data = {name: [[s.name, s.digest] for s in members] for name, members in (("systems", systems), ("validation", validation))}
     text = json.dumps(dataclasses.asdict(config) | data, sort_keys=True)
     # What is wrong with the systems or the config was said by now: a folder is taken only by a training that begins.
     with alone(folder, "training") if FIRST_RANK else nullcontext():
-        return _fit(Training(model, config, windows, held_out, folder), text, device, progress)
+        model, curves = _fit(Training(model, config, windows, held_out, folder), text, device, progress)
+        if config.distillation:
+            module = Distillation(model, config, windows, held_out, folder / "distillation")
+            model, more = _fit(module, text, device, progress)
+            curves = pd.concat([curves, more.assign(step=config.steps + more.step)], ignore_index=True)
+        return model, curves
 
 
 def _fit(module: Training, text: str, device: torch.device, progress: bool) -> tuple[Model, pd.DataFrame]:
     """:func:`train` in the folder of ``module``, which ``text`` labels."""
     config, folder = module.config, module.folder
+    folder.mkdir(exist_ok=True)
     label = folder / "config.json"
     if label.exists() and label.read_bytes() != text.encode():
         raise MlcgmdError(f"{folder} holds a run of another config or of other data; give another folder or remove it")

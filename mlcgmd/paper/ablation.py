@@ -115,7 +115,7 @@ def one_step(model: Model, systems: Sequence[CoarseSystem], n_windows: int = 200
     """
     c = model.config
     rng = np.random.default_rng(0)
-    graph, positions, _ = windows.Windows(systems, c.time_step, c.history).draw(rng, len(systems), n_windows)
+    graph, positions, _ = windows.Windows(stepper.fitted(model, systems), c.time_step, c.history).draw(rng, len(systems), n_windows)
     prediction = model.simulator(graph, positions[:-1])
     moved = (positions[-1] - positions[-2]).square().mean()
     return {
