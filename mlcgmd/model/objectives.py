@@ -29,7 +29,7 @@ from .windows import Windows
 
 LAST, CURVES = "last.ckpt", "curves.jsonl"
 """In the folder of a run: the state to resume from, and one row of losses every ``save_every`` steps."""
-TEACHER = Flow(8, angle=1.3)
+TEACHER = Flow(8, angle=1.5)
 """The sampler whose results the distilled network learns."""
 
 
