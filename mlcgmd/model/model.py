@@ -18,7 +18,7 @@ from .domain import Domain, Frames
 from .refiner import Refiner
 from .simulator import Simulator, SimulatorConfig
 
-VERSION = 2
+VERSION = 3
 """Of the format."""
 
 
@@ -102,7 +102,11 @@ class Model(nn.Module):
                 beads={name: (low, high) for name, (low, high) in held["beads"].items()},
                 bond_type=tuple((a, b) for a, b in held["bond_type"]),
                 density=held["density"] and tuple(held["density"]),
-                frames=Frames(tuple(held["frames"]["median"]), tuple(held["frames"]["width"]), held["frames"]["threshold"]),
+                frames=Frames(
+                    mean=tuple(held["frames"]["mean"]),
+                    whitening=tuple(map(tuple, held["frames"]["whitening"])),
+                    **{name: held["frames"][name] for name in ("window", "interval", "threshold")},
+                ),
             )
             model = cls(config, COUNT("refiner_layers", header["refiner_layers"]), domain)
         except (LookupError, TypeError, ValueError, AttributeError) as error:
