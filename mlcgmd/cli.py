@@ -82,24 +82,31 @@ def _reading(command: argparse.ArgumentParser) -> None:
 
 def _read(options: argparse.Namespace) -> list[Any]:
     """The trajectories that the command line names."""
-    import yaml
-
     from .data.readers import load
+
+    given = _given(options)
+    return [load(file, options.top, **given) for file in options.file]
+
+
+def _given(options: argparse.Namespace) -> dict[str, Any]:
+    """The options of the reader that the command line names."""
+    import yaml
 
     if wrong := [text for text in options.option if "=" not in text]:
         raise SystemExit(f"mlcgmd: --option {wrong[0]}: give NAME=VALUE, such as time_step=0.002")
     try:
-        given = {name: yaml.safe_load(value) for name, _, value in (text.partition("=") for text in options.option)}
+        return {name: yaml.safe_load(value) for name, _, value in (text.partition("=") for text in options.option)}
     except yaml.YAMLError as error:
         raise SystemExit(f"mlcgmd: --option: {error}; give values as YAML has them, such as time_step=0.002") from error
-    return [load(file, options.top, **given) for file in options.file]
 
 
 def _check(options: argparse.Namespace) -> None:
     from .analysis.check import check
+    from .data.blocks import blocks
 
-    for run in _read(options):
-        print(check(run, options.level), end="\n\n")
+    given = _given(options)
+    for file in options.file:
+        print(check(blocks(file, options.top, progress=True, **given), options.level), end="\n\n")
 
 
 def _train(options: argparse.Namespace) -> None:

@@ -1,12 +1,15 @@
 """What a trajectory holds, whether it is in equilibrium, and which step a model of it could make: to be read before training."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import NoReturn
 
 import numpy as np
 import pandas as pd
 import xarray as xr
 
-from ..data import mapping, trajectory
+from ..data import continuity, mapping
+from ..data.trajectory import TrajectoryError
 from . import molecules, statistics
 
 BEADS = 10
@@ -18,6 +21,8 @@ WINDOWS = 20
 """Steps that the run must hold at least, so that there is something to learn from."""
 DRIFT = 3.0
 """Standard errors by which the halves of a run may differ."""
+MOST = 10_000_000
+"""Positions of beads, over all frames, that are looked at: of a run with more, every second molecule, every fourth ..."""
 
 
 @dataclass(frozen=True)
@@ -55,11 +60,11 @@ class Check:
         return "\n".join(lines + [f"! {what}" for what in self.missing])
 
 
-def check(fine: xr.Dataset, level: float | None = None) -> Check:
+def check(fine: xr.Dataset | Iterable[xr.Dataset], level: float | None = None) -> Check:
     """Look at a trajectory of particles before a model is trained on it.
 
     Args:
-        fine: the trajectory.
+        fine: the trajectory, or its parts as :func:`.blocks.blocks` reads them, of which one at a time is held in memory.
         level: particles per bead at which displacements are looked at; by default the largest molecule gets :data:`BEADS` beads.
 
     Returns:
@@ -67,25 +72,100 @@ def check(fine: xr.Dataset, level: float | None = None) -> Check:
 
     Raises:
         MappingError: a level that does not fit the molecules.
+        TrajectoryError: the parts are not equally spaced in time.
+
+    >>> from mlcgmd.paths import SHIPPED
+    >>> from mlcgmd.data.readers import load
+    >>> folder = SHIPPED / "spe_lammps_sample" / "9-0-246295613-0"
+    >>> found = check(load(folder / "traj.lammpstrj.gz", top=folder / "relaxed.lmp.gz", time_step=0.002))
+    >>> found.components.component.tolist(), found.level, found.time_step
+    (['C142H272N14O42', 'C2F6NO4S2', 'Li'], 47.0, None)
     """
-    mapping.check_particles(fine)
-    sizes = np.bincount(np.unique(fine.molecule.values, return_inverse=True)[1])
-    if level is None:
-        level = float(max(1, round(sizes.max() / BEADS)))
-    coarse = mapping.partition(fine, level).apply(fine)
-    frames = fine.sizes["frame"]
-    interval = trajectory.frame_interval(fine) if frames > 1 else np.nan
+    beads = None
+    for part in fine if isinstance(fine, Iterable) and not isinstance(fine, xr.Dataset) else [fine]:
+        if beads is None:
+            mapping.check_particles(part)
+            first, sizes = part, np.bincount(np.unique(part.molecule.values, return_inverse=True)[1])
+            level = float(max(1, round(sizes.max() / BEADS))) if level is None else level
+            beads = _Beads(mapping.partition(part, level))
+        beads.add(part)
+    if beads is None or level is None:
+        raise TrajectoryError("there is nothing to check; give a trajectory, or at least one part of it")
+    return _findings(first, beads, sizes, level)
+
+
+class _Beads:
+    """What is kept of the frames that pass by: beads of whole molecules, and a few numbers of each frame."""
+
+    def __init__(self, graining: mapping.CoarseGraining) -> None:
+        self.graining = graining
+        self.kept = np.arange(graining.n_beads)
+        self._position: list[np.ndarray] = []
+        self._series: dict[str, list[np.ndarray]] = {"time": [], "centre": [], "box": [], "potential_energy": []}
+
+    def add(self, part: xr.Dataset) -> None:
+        """A part, which from the second on begins with the last frame of the one before."""
+        new = part.isel(frame=slice(1 if self._position else 0, None))
+        position = self.graining.positions(new.position.values)
+        self._series["centre"].append(np.average(position.astype(float), axis=1, weights=self.graining.mass))
+        for name in self._series.keys() & set(new.variables):
+            self._series[name].append(new[name].values.astype(float))
+        self._position.append(position[:, self.kept])
+        molecule = self.graining.molecule
+        while sum(block.size for block in self._position) > 3 * MOST and len(left := np.unique(molecule[self.kept])[::2]) > 1:
+            stays = np.isin(molecule[self.kept], left)
+            self.kept, self._position = self.kept[stays], [block[:, stays] for block in self._position]
+
+    def series(self, name: str) -> np.ndarray:
+        """Of all frames; empty if they do not have it."""
+        return np.concatenate(self._series[name] or [np.empty(0)])
+
+    @property
+    def position(self) -> np.ndarray:
+        """(F, kept, 3), in a box about the centre of mass of all beads."""
+        position = np.concatenate(self._position)
+        return position if not self._series["box"] else (position - self.series("centre")[:, None]).astype(np.float32)
+
+    @property
+    def mass(self) -> np.ndarray:
+        """Of those kept, (kept,)."""
+        return self.graining.mass[self.kept]
+
+    @property
+    def molecule(self) -> np.ndarray:
+        """Likewise."""
+        return self.graining.molecule[self.kept]
+
+    @property
+    def bond(self) -> np.ndarray:
+        """Between those kept, as indices into them."""
+        new = np.full(self.graining.n_beads, -1)
+        new[self.kept] = np.arange(len(self.kept))
+        bond = new[self.graining.bond]
+        return bond[(bond >= 0).all(axis=1)]
+
+
+def _findings(fine: xr.Dataset, beads: _Beads, sizes: np.ndarray, level: float) -> Check:
+    """Of the ``beads`` of all frames and the first part, ``fine``; its molecules have ``sizes``."""
+    times, edges, position = beads.series("time"), beads.series("box"), beads.position
+
+    def refuse(what: str) -> NoReturn:
+        raise TrajectoryError(f"{fine.attrs['system']}: {what}")
+
+    continuity.check_times(times, refuse)
+    frames = len(times)
+    interval = (times[-1] - times[0]) / (frames - 1) if frames > 1 else np.nan
     missing = []
-    drift = _drift(fine, coarse)
+    drift = _drift(beads, position)
     if len(bad := drift[drift.difference.abs() > DRIFT]):
         missing.append(f"not in equilibrium: {', '.join(bad.observable)} drifts; leave out the beginning or run longer")
     if len(slow := drift[drift.difference.isna()]):
         missing.append(f"cannot tell whether {', '.join(slow.observable)} is in equilibrium: it relaxes too slowly; run longer")
-    memory = _memory(coarse, interval)
+    memory = _memory(position, beads.bond, interval)
     step = _step(memory, interval, frames)
     if step is None:
         missing.append(_why_no_step(memory, frames))
-    if "box" in fine and not np.allclose(fine.box, fine.box[0], rtol=1e-4):
+    if len(edges) and not np.allclose(edges, edges[0], rtol=1e-4):
         missing.append("the box changes in time, which no model here learns; run at constant volume")
     if len(fine.bond) == 0:
         missing.append("there are no bonds: each particle is a molecule of its own; if it has bonds, give them")
@@ -120,19 +200,16 @@ def _components(fine: xr.Dataset) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def _drift(fine: xr.Dataset, coarse: xr.Dataset) -> pd.DataFrame:
+def _drift(beads: _Beads, position: np.ndarray) -> pd.DataFrame:
     """Means of the halves of what should be stationary."""
-    series = {name: fine[name].values.astype(float) for name in ("potential_energy",) if name in fine}
-    molecule = coarse.molecule.values
+    energy, molecule = beads.series("potential_energy"), beads.molecule
+    series = {"potential_energy": energy} if len(energy) else {}
     several = [m for m in np.unique(molecule) if (molecule == m).sum() > 1]
     if several:
-        size = [
-            molecules.radius_of_gyration_squared(coarse.position.values[:, molecule == m], coarse.mass.values[molecule == m])
-            for m in several
-        ]
+        size = [molecules.radius_of_gyration_squared(position[:, molecule == m], beads.mass[molecule == m]) for m in several]
         series["Rg^2 of molecules"] = np.mean(size, axis=0)
-    if len(coarse.bond):
-        series["CG bond length"] = molecules.bond_lengths(coarse.position.values, coarse.bond.values).mean(axis=1)
+    if len(beads.bond):
+        series["CG bond length"] = molecules.bond_lengths(position, beads.bond).mean(axis=1)
     rows = []
     for name, values in series.items():
         halves = np.array_split(values, 2)
@@ -145,13 +222,10 @@ def _drift(fine: xr.Dataset, coarse: xr.Dataset) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=["observable", "first half", "second half", "difference"])
 
 
-def _memory(coarse: xr.Dataset, interval: float) -> pd.DataFrame:
+def _memory(position: np.ndarray, bond: np.ndarray, interval: float) -> pd.DataFrame:
     """Displacements of beads over lags that double, and the correlation of each with the one after it."""
-    frames = coarse.sizes["frame"]
-    position = coarse.position.values.astype(float)
-    position -= np.average(position, axis=1, weights=coarse.mass.values)[:, None] if "box" in coarse else 0.0
-    bond = coarse.bond.values
-    vectors = position[:: max(1, frames // 200)]
+    frames = len(position)
+    vectors = position[:: max(1, frames // 200)].astype(float)
     length = np.sqrt(((vectors[:, bond[:, 0]] - vectors[:, bond[:, 1]]) ** 2).sum(axis=2).mean()) if len(bond) else 1.0
     rows, lag = [], 1
     while 2 * lag < frames:

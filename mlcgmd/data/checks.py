@@ -143,7 +143,13 @@ def check_bonded(sites: Sequence[Site], bond: np.ndarray, names: Sequence[str], 
 
 
 def frame_times(
-    time: np.ndarray, paths: Sequence[Path], frame_interval: float | None, units: str, refuse: Refuse, made_up: bool = False
+    time: np.ndarray,
+    paths: Sequence[Path],
+    frame_interval: float | None,
+    units: str,
+    refuse: Refuse,
+    made_up: bool = False,
+    first: int = 0,
 ) -> np.ndarray:
     """Times (F,) of the frames: given, of the file, or of a DCD's header; never made up.
 
@@ -154,9 +160,11 @@ def frame_times(
         units: "real" or "lj".
         refuse: raises.
         made_up: the library said that there are none.
+        first: number of the first frame in the files.
     """
+    number = np.arange(first, first + len(time))
     if frame_interval is not None:
-        return frame_interval * np.arange(len(time))
+        return frame_interval * number
     if len(time) == 1:
         return time
     kinds = {formats.suffix(path) for path in paths}
@@ -166,9 +174,9 @@ def frame_times(
         interval = found.pop() if len(found) == 1 else None
         if interval is None or units != "real":
             refuse(f"the header of {where} does not tell the time between frames in {unit}; give frame_interval=, in {unit}")
-        return interval * np.arange(len(time))
+        return interval * number
     numbered = not kinds <= KEEPS_TIME or not kinds
-    if made_up or kinds & formats.TIMELESS or (numbered and np.array_equal(time, np.arange(len(time)))):
+    if made_up or kinds & formats.TIMELESS or (numbered and np.array_equal(time, number)):
         refuse(f"{where} holds no times, its frames are only numbered; give frame_interval=, the time between frames in {unit}")
     return _without_rounding(np.asarray(time, np.float64))
 

@@ -8,6 +8,7 @@ The drift of the centre of mass is part of the positions and is not removed.
 from collections.abc import Mapping
 from os import PathLike
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import xarray as xr
@@ -23,8 +24,17 @@ TIME_TOLERANCE = 1e-3
 """Largest relative difference between ITEM: TIME and TIMESTEP x time_step."""
 
 
+class Part(NamedTuple):
+    """Some frames of a dump."""
+
+    path: Path
+    atoms: Atoms
+    """of the data file"""
+    frames: Frames
+
+
 def from_lammps(
-    dump: str | PathLike[str],
+    dump: str | PathLike[str] | Part,
     data: str | PathLike[str],
     *,
     time_step: float | None = None,
@@ -43,7 +53,7 @@ def from_lammps(
     the box that of each frame. The LAMMPS type is kept as ``raw_type`` (N,).
 
     Args:
-        dump: the file, which may be packed (.gz, .bz2, .xz, .zst).
+        dump: the file, which may be packed (.gz, .bz2, .xz, .zst); or a part of one.
         data: the data file, likewise.
         time_step: of the MD in ps (lj: tau), so that time is TIMESTEP x ``time_step``; None if the dump has ITEM: TIME
             (``dump_modify time yes``), which else must agree.
@@ -67,9 +77,12 @@ def from_lammps(
             missing, not periodic or triclinic; frames are not equally spaced; a mass is that of no element; the bonds leave a LAMMPS
             molecule in pieces; the coordinates are wrapped; or anything :func:`.trajectory.validate` refuses.
     """
-    dump, data = Path(dump), Path(data)
-    atoms = read_data(data)
-    frames = read_dump(dump, data, atoms, unwrap)
+    data = Path(data)
+    if isinstance(dump, Part):
+        dump, atoms, frames = dump
+    else:
+        dump, atoms = Path(dump), read_data(data)
+        frames = next(read_dump(dump, data, atoms, unwrap))
     if unwrap and frames.is_unwrapped:
         raise TrajectoryError(f"{dump}: its columns say where every atom is (image flags, or xu yu zu); leave unwrap=True out")
     project_units, unit_of_time = _units(dump, data, units, frames, atoms)

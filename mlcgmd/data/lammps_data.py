@@ -8,6 +8,7 @@ import re
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
+from io import TextIOWrapper
 from pathlib import Path
 from typing import IO, Any, NamedTuple, NoReturn
 
@@ -51,7 +52,16 @@ class Atoms(NamedTuple):
 
 @contextmanager
 def open_text(path: Path) -> Iterator[IO[str]]:
-    """A text file, unpacked by its ending; bytes that are not UTF-8 (Latin-1 in a title, say) become U+FFFD.
+    """The text of :func:`opened`."""
+    with opened(path) as (handle, _):
+        yield handle
+
+
+@contextmanager
+def opened(path: Path) -> Iterator[tuple[IO[str], IO[bytes]]]:
+    """A text file, unpacked by its ending, and the file that it is read from, whose position tells how far it was read.
+
+    Bytes that are not UTF-8 (Latin-1 in a title, say) become U+FFFD.
 
     Raises:
         FileNotFoundError: it is not there.
@@ -59,10 +69,10 @@ def open_text(path: Path) -> Iterator[IO[str]]:
     """
     if not path.exists():
         raise FileNotFoundError(f"{path} is not there")
-    opener: Any = _zstd(path) if path.suffix == ".zst" else PACKED.get(path.suffix, open)
+    opener: Any = _zstd(path) if path.suffix == ".zst" else PACKED.get(path.suffix, lambda raw, _, **how: TextIOWrapper(raw, **how))
     try:
-        with opener(path, "rt", encoding="utf-8", errors="replace") as handle:
-            yield handle
+        with path.open("rb") as raw, opener(raw, "rt", encoding="utf-8", errors="replace") as handle:
+            yield handle, raw
     except TrajectoryError:
         raise
     except (EOFError, OSError, zlib.error, lzma.LZMAError, ValueError) as error:

@@ -1,13 +1,13 @@
 """LAMMPS's dump file (``dump custom``): steps, times, boxes and positions, and whether these are known to be unwrapped."""
 
 import itertools
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple, NoReturn
 
 import numpy as np
 
-from .lammps_data import Atoms, open_text
+from .lammps_data import Atoms, opened
 from .trajectory import TrajectoryError
 
 Refuse = Callable[[str], NoReturn]
@@ -36,10 +36,22 @@ class Frames(NamedTuple):
     """(F, N, 3)"""
     is_unwrapped: bool
     """unwrapped by the columns; image flags that are all 0 tell nothing"""
+    read: int
+    """bytes of the file, packed as it is, up to the last of these frames"""
 
 
-def read_dump(path: Path, data: Path, atoms: Atoms, unwrap: bool) -> Frames:
-    """All frames, particles in the order of ``atoms``, those of the data file ``data``; wrapped only where ``unwrap`` lets them be.
+def read_dump(path: Path, data: Path, atoms: Atoms, unwrap: bool, most: int | None = None) -> Iterator[Frames]:
+    """The frames, particles in the order of ``atoms``, those of the data file ``data``; wrapped only where ``unwrap`` lets them be.
+
+    Args:
+        path: the dump.
+        data: the data file.
+        atoms: what it holds.
+        unwrap: wrapped coordinates are as good.
+        most: frames of a part, 2 or more; each part but the first begins with the last frame of the one before. None reads all at once.
+
+    Yields:
+        A part.
 
     Raises:
         FileNotFoundError: it is not there.
@@ -50,14 +62,14 @@ def read_dump(path: Path, data: Path, atoms: Atoms, unwrap: bool) -> Frames:
     boxes: list[np.ndarray] = []
     positions: list[np.ndarray] = []
     header: dict[str, list[str]] = {}
-    known, flagged, units = True, False, None
+    known, flagged, units, parts = True, False, None, 0
 
     def refuse(what: str) -> NoReturn:
         now = header.get("TIMESTEP", [""])[0].strip()
         where = f"TIMESTEP {now}" if now else f"after TIMESTEP {steps[-1]}" if steps else "before the first TIMESTEP"
         raise TrajectoryError(f"{path}, {where}: {what}")
 
-    with open_text(path) as handle:
+    with opened(path) as (handle, raw):
         for line in handle:
             if not line.startswith("ITEM: "):
                 refuse(f"expected a line of ITEM, not {line.strip()[:40]!r}; is the file truncated or damaged?")
@@ -92,13 +104,31 @@ def read_dump(path: Path, data: Path, atoms: Atoms, unwrap: bool) -> Frames:
             boxes.append(edges)
             positions.append(position.astype(np.float32))
             header = {}
+            if len(steps) == most:
+                yield _frames(path, steps, times, units, boxes, positions, known and flagged, raw.tell())
+                steps, times, boxes, positions = steps[-1:], times[-1:], boxes[-1:], positions[-1:]
+                parts += 1
     if header:
         refuse("the file ends in the header of this frame: it is truncated; copy it again or cut the frame off")
     if not steps:
         refuse("there are no frames; the file is empty")
+    if parts == 0 or len(steps) > 1:
+        yield _frames(path, steps, times, units, boxes, positions, known and flagged, path.stat().st_size)
+
+
+def _frames(
+    path: Path,
+    steps: list[int],
+    times: list[float],
+    units: str | None,
+    boxes: list[np.ndarray],
+    positions: list[np.ndarray],
+    is_unwrapped: bool,
+    read: int,
+) -> Frames:
     _check_steps(path, steps)
     time = np.array(times) if len(times) == len(steps) else None
-    return Frames(np.array(steps), time, units, np.array(boxes), np.array(positions), known and flagged)
+    return Frames(np.array(steps), time, units, np.array(boxes), np.array(positions), is_unwrapped, read)
 
 
 def _box(lines: Sequence[str], refuse: Refuse) -> tuple[np.ndarray, np.ndarray]:

@@ -4,10 +4,11 @@ import functools
 import importlib
 import inspect
 import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from os import PathLike
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import mdtraj
 import numpy as np
@@ -29,6 +30,15 @@ TRAJECTORIES = (*".xtc .trr .dcd .nc .ncdf .netcdf .dtr .stk .xyz .mdcrd .crd .r
 """Endings that mdtraj reads."""
 NEEDS = {".h5": "tables", ".hdf5": "tables", ".lh5": "tables", ".gsd": "gsd"}
 """Of them, those for which it needs a package that is not among our requirements."""
+
+
+class Part(NamedTuple):
+    """Some frames of files that mdtraj reads."""
+
+    loaded: mdtraj.Trajectory
+    paths: list[Path]
+    first: int
+    """number of its first frame"""
 
 
 def load(path: File | Sequence[File], top: File | None = None, **options: Any) -> xr.Dataset:
@@ -53,33 +63,31 @@ def load(path: File | Sequence[File], top: File | None = None, **options: Any) -
     >>> dict(zip(md.component_name.values.tolist(), md.charge.values.tolist()))
     {'C142H272N14O42': 0.0, 'C2F6NO4S2': -0.7, 'Li': 0.7}
     """
-    paths = _paths(path)
-    if not paths:
-        raise TrajectoryError("there is no file to read; give at least one path")
+    paths = paths_of(path)
     first, kind = paths[0], formats.suffix(paths[0])
     topology = None if top is None else Path(top)
-    if kind == ".nc" and first.exists() and first.open("rb").read(4) == b"\x89HDF":
+    if is_own(first):
         if options or top is not None or len(paths) > 1:
             raise TrajectoryError(f"{first} is a trajectory of this library, which is complete: leave {sorted(options) or 'top'} out")
         return trajectory.load(first)
     if kind in LAMMPS_DUMPS and (topology is None or formats.suffix(topology) not in TOPOLOGIES):
         if topology is None or len(paths) > 1:
             raise TrajectoryError(f"{first}: a LAMMPS dump is read one at a time and needs top=, its data file (LAMMPS's write_data)")
-        return from_lammps(first, topology, **_options(from_lammps, first, options))
+        return from_lammps(first, topology, **options_of(from_lammps, first, options))
     if topology is not None and formats.suffix(topology) == ".tpr":
         if not _is_installed("MDAnalysis"):
             raise TrajectoryError(f"{topology}: .tpr is read by MDAnalysis; pip install 'mlcgmd[mdanalysis]', or give a .pdb or .gro")
-        return from_mdanalysis(_universe(topology, paths), **({"system": _stem(first)} | _options(from_mdanalysis, topology, options)))
+        return from_mdanalysis(_universe(topology, paths), **({"system": stem(first)} | options_of(from_mdanalysis, topology, options)))
     if kind not in (*LAMMPS_DUMPS, *TRAJECTORIES, *TOPOLOGIES):
         raise TrajectoryError(
             f"{first}: the ending {kind!r} is not known; read are our own .nc, LAMMPS dumps ({', '.join(LAMMPS_DUMPS)}) with top= their"
             f" data file, {', '.join((*TRAJECTORIES, *TOPOLOGIES))}, and a .tpr as top="
         )
-    return from_mdtraj(path, top=top, **_options(from_mdtraj, first, options))
+    return from_mdtraj(path, top=top, **options_of(from_mdtraj, first, options))
 
 
 def from_mdtraj(
-    source: mdtraj.Trajectory | File | Sequence[File],
+    source: mdtraj.Trajectory | File | Sequence[File] | Part,
     *,
     system: str | None = None,
     units: str = "real",
@@ -96,7 +104,7 @@ def from_mdtraj(
     """A trajectory in memory, or anything ``mdtraj.load`` reads: single molecules and mixtures, in a periodic box or without one.
 
     Args:
-        source: an ``mdtraj.Trajectory``, a file or a sequence of files in order of time.
+        source: an ``mdtraj.Trajectory``, a file, a sequence of files in order of time, or a part of them.
         system: a name, by default that of the (first) file without its ending.
         units: "real" (mdtraj's nm become angstrom) or "lj" (numbers as mdtraj holds them: it divides those of angstrom formats by 10).
         top: the topology that files such as DCD or XTC lack. Masses and charges of PSF and PRMTOP are kept.
@@ -118,9 +126,14 @@ def from_mdtraj(
         TrajectoryError: mdtraj cannot read it; elements (or only guesses that cannot be right), bonds, also of a part, time or an
             orthorhombic box are missing; the coordinates are wrapped; or anything :func:`.trajectory.validate` refuses.
     """
-    paths = [] if isinstance(source, mdtraj.Trajectory) else _paths(source)
-    loaded: Any = source if isinstance(source, mdtraj.Trajectory) else _load(paths, top)
-    name = system or (_stem(paths[0]) if paths else "memory")
+    if isinstance(source, mdtraj.Trajectory):
+        loaded, paths, first = source, [], 0
+    elif isinstance(source, Part):
+        loaded, paths, first = source
+    else:
+        paths, first = paths_of(source), 0
+        loaded = _load(paths, top)
+    name = system or (stem(paths[0]) if paths else "memory")
     refuse = refusal(name)
     if units not in trajectory.UNITS:
         refuse(f"units {units!r} are not known; use one of {sorted(trajectory.UNITS)}")
@@ -158,7 +171,7 @@ def from_mdtraj(
         bond,
         None if known is None or units != "real" else known.charge,
         massless,
-        time=frame_times(loaded.time, paths, frame_interval, units, refuse),
+        time=frame_times(loaded.time, paths, frame_interval, units, refuse, first=first),
         system=name,
         units=units,
         unwrap=unwrap,
@@ -206,7 +219,7 @@ def from_mdanalysis(
     atoms, reader = universe.atoms, universe.trajectory
     filename = getattr(reader, "filename", None)
     paths = [Path(filename)] if isinstance(filename, str | PathLike) else []
-    name = system or (_stem(paths[0]) if paths else "memory")
+    name = system or (stem(paths[0]) if paths else "memory")
     refuse = refusal(name)
     n = len(atoms)
     labels = zip(getattr(atoms, "names", [""] * n), atoms.resindices, getattr(atoms, "resnames", [""] * n), atoms.resids, strict=True)
@@ -312,6 +325,23 @@ def _universe(top: Path, paths: list[Path]) -> "MDAnalysis.Universe":
 
 
 def _load(paths: list[Path], top: mdtraj.Topology | File | None) -> mdtraj.Trajectory:
+    with reading(paths, top):
+        return mdtraj.load([str(path) for path in paths], **topology_of(top))
+
+
+def topology_of(top: mdtraj.Topology | File | None) -> dict[str, Any]:
+    """The argument of mdtraj's readers."""
+    return {} if top is None else {"top": top if isinstance(top, mdtraj.Topology) else str(top)}
+
+
+@contextmanager
+def reading(paths: list[Path], top: mdtraj.Topology | File | None) -> Iterator[None]:
+    """What mdtraj says of a file that it cannot read comes out as an error of ours.
+
+    Raises:
+        FileNotFoundError: a file is not there.
+        TrajectoryError: mdtraj cannot read it.
+    """
     for path in paths:
         if not path.exists():
             raise FileNotFoundError(f"{path} is not there")
@@ -319,9 +349,8 @@ def _load(paths: list[Path], top: mdtraj.Topology | File | None) -> mdtraj.Traje
         package = NEEDS.get(formats.suffix(path))
         if package is not None and not _is_installed(package):
             raise TrajectoryError(f"{path}: mdtraj reads this format by the package {package}, which is not there; pip install {package}")
-    arguments = {} if top is None else {"top": top if isinstance(top, mdtraj.Topology) else str(top)}
     try:
-        return mdtraj.load([str(path) for path in paths], **arguments)
+        yield
     except (OSError, ValueError, TypeError, RuntimeError, EOFError, KeyError, IndexError, ImportError) as error:
         names = ", ".join(map(str, paths))
         raise TrajectoryError(f"mdtraj cannot read {names} ({error}); is the file whole, and does its format need top=?") from error
@@ -335,7 +364,7 @@ def _is_installed(package: str) -> bool:
     return True
 
 
-def _options(reader: Callable[..., xr.Dataset], path: Path, options: dict[str, Any]) -> dict[str, Any]:
+def options_of(reader: Callable[..., xr.Dataset], path: Path, options: dict[str, Any]) -> dict[str, Any]:
     """``options`` if the reader has them all."""
     known = [p.name for p in inspect.signature(reader).parameters.values() if p.kind is p.KEYWORD_ONLY and p.name != "top"]
     if unknown := sorted(set(options) - set(known)):
@@ -343,9 +372,19 @@ def _options(reader: Callable[..., xr.Dataset], path: Path, options: dict[str, A
     return options
 
 
-def _paths(source: File | Sequence[File]) -> list[Path]:
-    return [Path(source)] if isinstance(source, str | PathLike) else [Path(path) for path in source]
+def paths_of(source: File | Sequence[File]) -> list[Path]:
+    """The file, or the files, of which there is one at least."""
+    paths = [Path(source)] if isinstance(source, str | PathLike) else [Path(path) for path in source]
+    if not paths:
+        raise TrajectoryError("there is no file to read; give at least one path")
+    return paths
 
 
-def _stem(path: Path) -> str:
+def is_own(path: Path) -> bool:
+    """Whether a file is a trajectory of this library; Amber's NetCDF has the same ending."""
+    return formats.suffix(path) == ".nc" and path.exists() and path.open("rb").read(4) == b"\x89HDF"
+
+
+def stem(path: Path) -> str:
+    """The name of a file without its endings."""
     return path.name.split(".")[0]

@@ -282,8 +282,8 @@ def save(trajectory: xr.Dataset, path: Path | str, resolution: float = 0.01) -> 
     return path
 
 
-def load(path: Path | str) -> xr.Dataset:
-    """Read and validate a trajectory that :func:`save` wrote.
+def load(path: Path | str, frames: slice = slice(None)) -> xr.Dataset:
+    """Read and validate a trajectory that :func:`save` wrote, or only some ``frames`` of it.
 
     Raises:
         FileNotFoundError: there is no such file.
@@ -295,7 +295,7 @@ def load(path: Path | str) -> xr.Dataset:
     try:
         hdf5.check_size(path)
         with xr.open_dataset(path, engine="h5netcdf") as dataset:
-            dataset = dataset.load()
+            dataset = dataset.isel(frame=frames).load()
         version = dataset.attrs.get("format_version")
         if version == FORMAT_VERSION:
             dataset["position"] = dataset.position.astype(np.float32)

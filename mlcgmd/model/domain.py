@@ -1,9 +1,9 @@
 """The range of systems that a model was trained on, and what their configurations looked like.
 
 A model of chains of 100 units, applied to chains of 200, makes them half as large and twenty times as fast, and nothing in a frame of
-such a run tells: its bonds and contacts are those of shorter chains. Therefore a system outside of the range is refused (:class:`Domain`)
-unless it is asked for. Frames that leave what MD showed, as those of a simulation without refinement do, are found one by one
-(:class:`Frames`).
+such a run tells: its bonds and contacts are within what frames of shorter chains show. Therefore a system outside of the range is
+refused (:class:`Domain`) unless it is asked for. What leaves the MD of training only a little, but all the time, as those chains and
+a simulation without refinement do, is found by the mean over a window of frames (:class:`Frames`).
 """
 
 from collections.abc import Iterator, Sequence
@@ -16,8 +16,10 @@ from .system import CoarseSystem, MismatchError
 
 BEADS, DENSITY = 0.1, 0.05
 """By what share the number of beads of a molecule (or by one bead) and the density may leave the range of the training set."""
-LOOKED_AT = 5000
+LOOKED_AT = 10_000
 """Training frames, spread over all systems, that :class:`Frames` is made of."""
+WINDOW = 25
+"""Frames of a window, one ML step apart; chosen on the validation chains among 1, 5, 10 and 25."""
 MOLECULE = "molecule"
 """What a lone molecule is called: the names of components matter in a periodic box only."""
 
@@ -28,45 +30,76 @@ class OutOfRangeError(MismatchError):
 
 @dataclass(frozen=True)
 class Frames:
-    """What the frames of the training set had, to tell a frame that is like none of them.
+    """What windows of frames of the training set had, to tell one that is like none of them.
 
-    A frame is known by four numbers: mean and spread of its CG bond lengths, mean and smallest distance of a bead to the nearest that
-    it shares no bond with. Its distance is the largest of their deviations from the median, in half the width of the middle 68 % of
-    the training frames.
+    A frame is known by five numbers: mean and spread of its CG bond lengths, mean and smallest distance of a bead to the nearest that
+    it shares no bond with, and the logarithm of the mean ``bead_rg2``, the size of the particles in a bead, by which beads of one
+    composition have longer bonds than those of another. A window is known by the means over its frames, and its distance is
+    Mahalanobis's from the windows of training, with the covariance of Ledoit and Wolf (2004).
 
     Attributes:
-        median: (4,) of the features.
-        width: (4,) half the distance between their 16 and 84 % quantiles.
-        threshold: the distance that one training frame in a thousand exceeds.
+        mean: (5,) of the features.
+        whitening: (5, 5) that makes their deviations uncorrelated and of unit variance.
+        window: frames of a window.
+        interval: time between them, in the data's unit.
+        threshold: the distance that one window in a hundred exceeds, of training systems that are left out one by one of what it is
+            measured from.
     """
 
-    median: tuple[float, ...]
-    width: tuple[float, ...]
+    mean: tuple[float, ...]
+    whitening: tuple[tuple[float, ...], ...]
+    window: int
+    interval: float
     threshold: float
 
     @classmethod
-    def of(cls, systems: Sequence[CoarseSystem]) -> "Frames":
-        """Of training systems, some :data:`LOOKED_AT` frames in all."""
-        every = max(1, sum(len(s.position) for s in systems) // LOOKED_AT)
-        seen = np.concatenate([_features(s.position[::every].numpy(), s.bond, None if s.box is None else s.box.numpy()) for s in systems])
-        low, median, high = np.nanquantile(seen, [0.16, 0.5, 0.84], axis=0)
-        width = np.maximum((high - low) / 2, 1e-6 * np.abs(median) + 1e-12)
-        distance = np.nanmax(np.abs(seen - median) / width, axis=1)
-        return cls(tuple(map(float, median)), tuple(map(float, width)), float(np.quantile(distance, 0.999)))
+    def of(cls, systems: Sequence[CoarseSystem], time_step: float) -> "Frames":
+        """Of training systems, windows of some :data:`LOOKED_AT` frames in all."""
+        strides = [s.stride(time_step) for s in systems]
+        frames = [len(range(0, len(s.position), stride)) for s, stride in zip(systems, strides, strict=True)]
+        window = max(1, min(WINDOW, min(frames) // 2))
+        means = []
+        for s, stride, n in zip(systems, strides, frames, strict=True):
+            count = min(2 * (n // window), max(2, LOOKED_AT // (window * len(systems))))
+            rows = np.linspace(0, n - window, count).astype(int)[:, None] + np.arange(window)
+            used = np.unique(rows)
+            seen = _features(s.coarse.isel(frame=stride * used))
+            means.append(seen[np.searchsorted(used, rows)].mean(axis=1))
+        every = np.concatenate(means)
+        mean, whitening = _whitening(every)
+        own = np.repeat(np.arange(len(systems)), [len(rows) for rows in means])
+        apart = [_mahalanobis(every[own == k], *_whitening(every[own != k] if len(systems) > 2 else every)) for k in np.unique(own)]
+        threshold = float(np.quantile(np.concatenate(apart), 0.99, method="higher")) * (1 + 1e-6)  # sums over a run round otherwise
+        return cls(tuple(mean.tolist()), tuple(map(tuple, whitening.tolist())), window, time_step, threshold)
 
     def distance(self, run: xr.Dataset) -> np.ndarray:
-        """How far each frame of a simulation (R, F), or of a trajectory of beads (F,), is from those of training; NaN after a failure."""
-        position = run.position.values
-        frames = position.reshape(-1, *position.shape[-2:])
-        finite = np.isfinite(frames).all(axis=(1, 2))
-        distance = np.full(len(frames), np.nan)
-        features = _features(frames[finite], run.bond.values, run.box.values[0] if "box" in run else None)
-        distance[finite] = np.nanmax(np.abs(features - np.array(self.median)) / np.array(self.width), axis=1)
-        return distance.reshape(position.shape[:-2])
+        """How far the window around each frame of a simulation (R, F), or of a trajectory of beads (F,), is from those of training.
+
+        A window lasts as long as in training and has as many frames at least; at an end of the run it is the first or the last one.
+        NaN after a failure, and in a run that is shorter than a window.
+        """
+        interval = float(run.time[1] - run.time[0]) if run.sizes["frame"] > 1 else np.inf
+        window = max(self.window, round(self.window * self.interval / interval))
+        features = _features(run)
+        shape = features.shape[:-1]
+        distance = np.full((int(np.prod(shape[:-1])), shape[-1]), np.nan)
+        for found, replica in zip(distance, features.reshape(*distance.shape, -1), strict=True):
+            n = int(np.isfinite(replica[:, 0]).sum())
+            if n < window:
+                continue
+            total = np.concatenate([np.zeros((1, replica.shape[1])), np.cumsum(replica[:n], axis=0)])
+            first = np.clip(np.arange(n) - window // 2, 0, n - window)
+            means = (total[first + window] - total[first]) / window
+            found[:n] = _mahalanobis(means, np.array(self.mean), np.array(self.whitening))
+        return distance.reshape(shape)
 
     def flagged(self, run: xr.Dataset) -> np.ndarray:
-        """Which frames are beyond the threshold, of the shape of :meth:`distance`; a replica that failed counts from there on."""
-        return ~(self.distance(run) <= self.threshold)
+        """Which frames are in a window beyond the threshold, of the shape of :meth:`distance`; a replica that failed counts from there on.
+
+        No frame of a run that is shorter than a window does: it cannot be told.
+        """
+        failed = ~np.isfinite(run.position.values).all(axis=(-2, -1))
+        return failed | (self.distance(run) > self.threshold)
 
 
 @dataclass(frozen=True)
@@ -86,8 +119,8 @@ class Domain:
     frames: Frames
 
     @classmethod
-    def of(cls, systems: Sequence[CoarseSystem]) -> "Domain":
-        """The range of ``systems``."""
+    def of(cls, systems: Sequence[CoarseSystem], time_step: float) -> "Domain":
+        """The range of ``systems``, for a model of that time step."""
         beads: dict[str, list[int]] = {}
         for system in systems:
             for name, count in _beads(system).items():
@@ -97,7 +130,7 @@ class Domain:
             beads={name: (min(count), max(count)) for name, count in sorted(beads.items())},
             bond_type=tuple(sorted(set().union(*map(_bond_types, systems)))),
             density=(min(densities), max(densities)) if densities else None,
-            frames=Frames.of(systems),
+            frames=Frames.of(systems, time_step),
         )
 
     def outside(self, system: CoarseSystem) -> Iterator[str]:
@@ -148,16 +181,20 @@ def _bond_types(system: CoarseSystem) -> set[tuple[str, str]]:
     return {(a, b) for a, b in pairs}
 
 
-def _features(position: np.ndarray, bond: np.ndarray, box: np.ndarray | None) -> np.ndarray:
-    """Of frames (F, B, 3): mean and standard deviation of CG bond lengths, mean and smallest distance of a bead to the nearest that it
-    shares no bond with: (F, 4), NaN where there are no such pairs."""
-    b = position.shape[1]
+def _features(run: xr.Dataset) -> np.ndarray:
+    """Of each frame of a trajectory of beads, (F, 5), or of a simulation, (R, F, 5): mean and standard deviation of CG bond lengths, mean
+    and smallest distance of a bead to the nearest that it shares no bond with (0 where there are no such pairs), log of the mean
+    bead_rg2; NaN after a failure."""
+    position, bond, b = run.position.values, run.bond.values, run.sizes["particle"]
+    finite = np.isfinite(position).all(axis=(-2, -1))
+    frames = position[finite]
+    box = run.box.values[0] if "box" in run else None
     i, j = np.triu_indices(b, 1)
     free = ~np.isin(i * b + j, bond.min(axis=1, initial=b) * b + bond.max(axis=1, initial=0))
     i, j = i[free], j[free]
-    out = np.full((len(position), 4), np.nan)
-    for first in range(0, len(position), step := max(1, 2_000_000 // max(1, len(i)))):
-        part = position[first : first + step].astype(np.float64)
+    out = np.zeros((len(frames), 5))
+    for first in range(0, len(frames), step := max(1, 2_000_000 // max(1, len(i)))):
+        part = frames[first : first + step].astype(np.float64)
         rows = slice(first, first + len(part))
         if len(bond):
             length = np.linalg.norm(part[:, bond[:, 0]] - part[:, bond[:, 1]], axis=2)
@@ -170,8 +207,27 @@ def _features(position: np.ndarray, bond: np.ndarray, box: np.ndarray | None) ->
             nearest = np.full((b, len(part)), np.inf)
             np.minimum.at(nearest, i, distance.T)
             np.minimum.at(nearest, j, distance.T)
-            out[rows, 2:] = np.stack([nearest.mean(axis=0, where=np.isfinite(nearest)), nearest.min(axis=0)], axis=1)
-    return out
+            out[rows, 2:4] = np.stack([nearest.mean(axis=0, where=np.isfinite(nearest)), nearest.min(axis=0)], axis=1)
+    size = run.bead_rg2.values[finite].astype(np.float64).mean(axis=1)
+    out[:, 4] = np.log(np.maximum(size, 1e-12))  # beads of one particle have none
+    features = np.full((*finite.shape, 5), np.nan)
+    features[finite] = out
+    return features
+
+
+def _whitening(rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Mean (k,) of ``rows`` (n, k), and the matrix (k, k) that makes them uncorrelated, of unit variance; what never varies counts 0."""
+    from sklearn.covariance import ledoit_wolf  # needed in training only
+
+    mean, spread = rows.mean(axis=0), rows.std(axis=0)
+    varies = spread > 1e-6 * np.abs(mean) + 1e-12
+    scale = np.where(varies, 1 / np.where(varies, spread, 1), 0)
+    covariance = ledoit_wolf((rows - mean) * scale, assume_centered=True)[0] + np.diag(~varies)
+    return mean, np.linalg.inv(np.linalg.cholesky(covariance)) * scale
+
+
+def _mahalanobis(rows: np.ndarray, mean: np.ndarray, whitening: np.ndarray) -> np.ndarray:
+    return np.linalg.norm((rows - mean) @ whitening.T, axis=1)
 
 
 def _density(system: CoarseSystem) -> float | None:

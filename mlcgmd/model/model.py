@@ -19,7 +19,7 @@ from .refiner import Refiner
 from .samplers import Distilled, Flow, Gaussian, Sampler
 from .simulator import Simulator, SimulatorConfig
 
-VERSION = 2
+VERSION = 3
 """Of the format."""
 
 
@@ -124,7 +124,11 @@ class Model(nn.Module):
                 beads={name: (low, high) for name, (low, high) in held["beads"].items()},
                 bond_type=tuple((a, b) for a, b in held["bond_type"]),
                 density=held["density"] and tuple(held["density"]),
-                frames=Frames(tuple(held["frames"]["median"]), tuple(held["frames"]["width"]), held["frames"]["threshold"]),
+                frames=Frames(
+                    mean=tuple(held["frames"]["mean"]),
+                    whitening=tuple(map(tuple, held["frames"]["whitening"])),
+                    **{name: held["frames"][name] for name in ("window", "interval", "threshold")},
+                ),
             )
             layers = COUNT("refiner_layers", header["refiner_layers"]), NATURAL("distilled_layers", header.get("distilled_layers", 0))
             model = cls(config, layers[0], domain, layers[1])

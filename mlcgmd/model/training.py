@@ -109,7 +109,7 @@ def build_model(training: Windows, config: TrainConfig) -> Model:
             bead_rg2=float(torch.cat([s.bead_rg2.mean(dim=0) for s in training.systems]).mean()) or 1.0,
         ),
         config.refiner_layers,
-        Domain.of(training.systems),
+        Domain.of(training.systems, config.time_step),
     )
 
 
