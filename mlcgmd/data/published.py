@@ -311,10 +311,10 @@ def _read_h5(path: Path, key: str) -> np.ndarray:
             if not isinstance(handle.get(key), h5py.Dataset):
                 raise TrajectoryError(f"{path} has no dataset {key!r}, only {sorted(handle)}")
             values = np.asarray(handle[key])
-    except (OSError, RuntimeError, MemoryError) as error:
-        raise TrajectoryError(f"{path} is truncated or not an HDF5 file ({error}); fetch it again") from error
     except MlcgmdError as error:
         raise error if isinstance(error, TrajectoryError) else TrajectoryError(f"{path}: {error}") from error
+    except (OSError, RuntimeError, LookupError, ValueError, TypeError, MemoryError) as error:
+        raise TrajectoryError(f"{path} is truncated or not an HDF5 file ({error}); fetch it again") from error
     if values.dtype.kind not in ("iu" if key in WHOLE else "fiu"):
         raise TrajectoryError(f"{path}, key {key!r}: it holds {values.dtype}, not {'whole ' if key in WHOLE else ''}numbers")
     return values
