@@ -306,7 +306,7 @@ def _read_folder(folder: Path, files: dict[str, str]) -> dict[str, np.ndarray]:
 
 def _read_h5(path: Path, key: str) -> np.ndarray:
     try:
-        hdf5.check_size(path)
+        hdf5.check(path)
         with h5py.File(path, "r") as handle:
             if not isinstance(handle.get(key), h5py.Dataset):
                 raise TrajectoryError(f"{path} has no dataset {key!r}, only {sorted(handle)}")

@@ -110,7 +110,7 @@ def load(path: Path | str) -> list[xr.Dataset]:
     if not Path(path).exists():
         raise FileNotFoundError(f"there is no simulation {path}; make it with mlcgmd.simulate or notebook 04")
     try:
-        hdf5.check_size(path)
+        hdf5.check(path)
         with h5py.File(path) as file:
             groups = sorted(file)
         runs = [xr.load_dataset(path, group=g, engine="h5netcdf") for g in groups if g.isdigit()]
