@@ -31,7 +31,7 @@ test: $(INSTALLED) ## unit tests, and the notebooks rerun and compared (nbval)
 	python -m pytest --nbval --nbval-current-env
 
 reproduce: $(INSTALLED) ## run the notebooks: SCALE=smoke|laptop|gpu|paper, FROM=md runs the MD too, ABLATIONS=1 retrains the ablations, SPEED=1 times anew; resumes
-	snakemake --cores all --rerun-incomplete --config scale=$(SCALE) $(if $(FROM),from=$(FROM)) $(if $(ABLATIONS),ablations=$(ABLATIONS)) $(if $(SPEED),speed=$(SPEED))
+	python workflow/run.py --cores all --rerun-incomplete --config scale=$(SCALE) $(if $(FROM),from=$(FROM)) $(if $(ABLATIONS),ablations=$(ABLATIONS)) $(if $(SPEED),speed=$(SPEED))
 	$(if $(filter laptop gpu,$(SCALE)),$(MAKE) book)
 
 lint: $(INSTALLED) ## ruff and mypy

@@ -92,7 +92,8 @@ def tables(name):
     return paths if IN_PLACE and wanted else []
 
 
-EXECUTE = "python workflow/notebooks.py {input[0]} {params.output} {params.values:q}"
+EXECUTE = "exec python workflow/notebooks.py {input[0]} {params.output} {params.values:q}"
+"""Without a shell between: the job sees when the workflow is killed, and ends with it."""
 
 
 MEASURED = [DONE + "00_rouse", *expand(DONE + "results.{system}", system=SYSTEMS), *(DONE + name for name in ACROSS)]

@@ -109,42 +109,61 @@ def _check(options: argparse.Namespace) -> None:
         print(check(blocks(file, options.top, progress=True, **given), options.level), end="\n\n")
 
 
-def _train(options: argparse.Namespace) -> None:
+def read_run(path: Path) -> tuple[dict[str, Any], dict[str, Any]]:
+    """The run file of ``mlcgmd train``.
+
+    Args:
+        path: of the file.
+
+    Returns:
+        The fields of :class:`.TrainConfig` that it sets, and the others: what to train on, at which level, where to keep it.
+
+    Raises:
+        MlcgmdError: a field is missing, unknown, or not what it should be.
+    """
     import yaml
 
     from .arguments import known
+    from .model.training import TrainConfig
+
+    try:
+        asked = yaml.safe_load(path.read_bytes())
+    except (yaml.YAMLError, ValueError, TypeError, LookupError, RecursionError) as error:  # its own words, or those of a date that is none
+        raise MlcgmdError(f"{path} is no YAML of plain values ({error}); see mlcgmd train --help") from error
+    if not isinstance(asked, dict):
+        raise MlcgmdError(f"{path} is no run file: it has no fields; see mlcgmd train --help")
+    source = {"files", "validation", "read"} if "files" in asked else {"dataset"}
+    needed = {"level", "folder", "model"}
+    if missing := (needed | source - {"validation", "read"}) - set(asked):
+        raise MlcgmdError(f"{path} lacks {sorted(missing)}")
+    given = {key: asked.pop(key) for key in needed | source if key in asked}
+    known(str(path), asked, TrainConfig)
+    for key in ("folder", "model", "dataset"):
+        if not isinstance(value := given.get(key, "a"), str) or not value or "\0" in value:
+            raise MlcgmdError(f"{path}: {key} is {value!r}; give a name")
+    for key in ("files", "validation"):
+        if not isinstance(files := given.get(key, []), list) or not all(isinstance(file, str) for file in files):
+            raise MlcgmdError(f"{path}: {key} is {files!r}; give a list of paths")
+    if given.get("files") == [] or not isinstance(given.get("read", {}), dict):
+        raise MlcgmdError(f"{path}: files is a list of at least one path, and read has options NAME: VALUE of load")
+    TrainConfig(**asked)
+    return asked, given
+
+
+def _train(options: argparse.Namespace) -> None:
     from .data.readers import load
     from .model.system import coarse_grain
     from .model.training import FIRST_RANK, TrainConfig, minutes, train
     from .paper import datasets
 
-    try:
-        asked = yaml.safe_load(options.run.read_bytes())
-    except yaml.YAMLError as error:
-        raise SystemExit(f"mlcgmd train: {options.run} is no YAML of plain values ({error}); see mlcgmd train --help") from error
-    if not isinstance(asked, dict):
-        raise SystemExit(f"mlcgmd train: {options.run} is no run file: it has no fields; see mlcgmd train --help")
-    source = {"files", "validation", "read"} if "files" in asked else {"dataset"}
-    if missing := ({"level", "folder", "model"} | source - {"validation", "read"}) - set(asked):
-        raise SystemExit(f"mlcgmd train: {options.run} lacks {sorted(missing)}")
-    level, folder, path = (asked.pop(key) for key in ("level", "folder", "model"))
-    given = {key: asked.pop(key) for key in source & set(asked)}
-    known(str(options.run), asked, TrainConfig)
-    config = TrainConfig(**asked)
-    for key, value in (("folder", folder), ("model", path), ("dataset", given.get("dataset", ""))):
-        if not isinstance(value, str):
-            raise SystemExit(f"mlcgmd train: {options.run}: {key} is {value!r}; give a name")
-    for key in ("files", "validation"):
-        if not isinstance(files := given.get(key, []), list) or not all(isinstance(file, str) for file in files):
-            raise SystemExit(f"mlcgmd train: {options.run}: {key} is {files!r}; give a list of paths")
-    if given.get("files") == [] or not isinstance(given.get("read", {}), dict):
-        raise SystemExit(f"mlcgmd train: {options.run}: files is a list of at least one path, and read has options NAME: VALUE of load")
+    asked, given = read_run(options.run)
+    level, folder, path = (given.pop(key) for key in ("level", "folder", "model"))
     if "files" in given:
         runs, held_out = ([load(file, **given.get("read", {})) for file in given.get(key, [])] for key in ("files", "validation"))
     else:
         runs, held_out = (datasets.load(given["dataset"], split) for split in ("train", "validation"))
     systems, validation = ([coarse_grain(run, level) for run in members] for members in (runs, held_out))
-    model, curves = train(systems, validation, config, folder)
+    model, curves = train(systems, validation, TrainConfig(**asked), folder)
     if FIRST_RANK:
         model.save(path, given | {"minutes": round(minutes(curves), 1)} | asked)
 

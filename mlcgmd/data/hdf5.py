@@ -1,5 +1,7 @@
-"""HDF5 files from elsewhere: whether they can hold what they declare, before memory is asked for."""
+"""HDF5 files from elsewhere: whether they can hold what they declare, before memory is asked for; and files that a full disk cuts off."""
 
+import mmap
+import struct
 from pathlib import Path
 
 import h5py
@@ -10,16 +12,44 @@ RATIO, SMALL = 1100, 2**20
 """No file of zlib grows by more than the first; one of few numbers may declare the second, in bytes, whatever its size."""
 
 
-def check_size(path: Path | str) -> None:
-    """Refuse a file whose data sets are larger than anything of its size can be.
+HEAP = b"GCOL\x01\0\0\0"
+"""What a global heap begins with: the size of the heap follows, then objects, each of (index, references, 0, size) and its content."""
+
+
+def check(path: Path | str) -> None:
+    """Refuse a file on which the HDF5 library would ask for more memory than there is, or never return.
 
     Raises:
-        MlcgmdError: it declares more than it can hold.
+        MlcgmdError: it declares more than it can hold, or a heap of it is damaged.
         OSError: it is no HDF5 file.
     """
+    _check_heaps(path)
     sizes: list[int] = []
     with h5py.File(path) as file:
         file.visititems(lambda _, item: sizes.append(item.nbytes) if isinstance(item, h5py.Dataset) else None)
     held = Path(path).stat().st_size
     if sum(sizes) > max(SMALL, RATIO * held):
         raise MlcgmdError(f"it declares {sum(sizes) / 2**30:.3g} GiB, but {held} bytes cannot hold them; do not trust this file")
+
+
+def _check_heaps(path: Path | str) -> None:
+    """Refuse a heap whose objects are not one behind the other, numbered in that order: over such a one the library loops for ever."""
+    with open(path, "rb") as file:
+        if not Path(path).stat().st_size:
+            return
+        with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
+            start = content.find(HEAP)
+            while start >= 0:
+                (size,) = struct.unpack_from("<Q", content, start + 8)
+                at, end, last = start + 16, start + size, 0
+                if end > len(content):
+                    raise MlcgmdError(f"its heap at byte {start} is damaged; fetch or build it again")
+                while at + 16 <= end:
+                    index, _, _, length = struct.unpack_from("<HHIQ", content, at)
+                    if index == 0 and length == end - at:  # what is free
+                        break
+                    at += 16 + -(-length // 8) * 8
+                    if at > end or index <= last:
+                        raise MlcgmdError(f"its heap at byte {start} is damaged; fetch or build it again")
+                    last = index
+                start = content.find(HEAP, start + 8)

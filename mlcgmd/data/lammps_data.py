@@ -96,10 +96,10 @@ def _sections(path: Path) -> tuple[str, dict[str, str], dict[str, int], dict[str
     remark: dict[str, str] = {}
     section = ""
     with open_text(path) as handle:
-        title = handle.readline()
+        title = line = handle.readline()
         for line in handle:
-            line, _, comment = line.partition("#")
-            words = line.split()
+            text, _, comment = line.partition("#")
+            words = text.split()
             if not words:
                 continue
             if words[0][0].isalpha() and not any(_is_number(word) for word in words):  # rows may begin with a type label
@@ -109,6 +109,8 @@ def _sections(path: Path) -> tuple[str, dict[str, str], dict[str, int], dict[str
                 rows[section].append(words)
             elif not section and " ".join(words[1:]) in count:
                 count[" ".join(words[1:])] = int(words[0])
+    if line and not line.endswith("\n"):
+        raise TrajectoryError(f"{path} ends within the line {line[:60]!r}: it is truncated; copy it again (a whole file ends in a newline)")
     return title, remark, count, rows
 
 

@@ -168,6 +168,9 @@ def _columns(names: list[str], unwrap: bool, refuse: Refuse) -> tuple[list[str],
 
 def _table(rows: list[str], names: list[str], columns: list[str], atoms: Atoms, refuse: Refuse) -> np.ndarray:
     """The ``columns`` of a frame, sorted by id; types may be labels."""
+    if set(map(len, map(str.split, rows))) != {len(names)}:  # NumPy takes the columns that it is told to of rows that are longer
+        row = next(row for row in rows if len(row.split()) != len(names))
+        refuse(f"damaged: a row of {len(row.split())} words, not {len(names)} ({row.strip()[:60]!r}); copy it again")
     index = [names.index(column) for column in columns]
     types: Any = {index[1]: lambda word: float(atoms.label[word] if word in atoms.label else word)} if atoms.label else None
     try:

@@ -306,15 +306,15 @@ def _read_folder(folder: Path, files: dict[str, str]) -> dict[str, np.ndarray]:
 
 def _read_h5(path: Path, key: str) -> np.ndarray:
     try:
-        hdf5.check_size(path)
+        hdf5.check(path)
         with h5py.File(path, "r") as handle:
             if not isinstance(handle.get(key), h5py.Dataset):
                 raise TrajectoryError(f"{path} has no dataset {key!r}, only {sorted(handle)}")
             values = np.asarray(handle[key])
-    except (OSError, RuntimeError, MemoryError) as error:
-        raise TrajectoryError(f"{path} is truncated or not an HDF5 file ({error}); fetch it again") from error
     except MlcgmdError as error:
         raise error if isinstance(error, TrajectoryError) else TrajectoryError(f"{path}: {error}") from error
+    except (OSError, RuntimeError, LookupError, ValueError, TypeError, MemoryError) as error:
+        raise TrajectoryError(f"{path} is truncated or not an HDF5 file ({error}); fetch it again") from error
     if values.dtype.kind not in ("iu" if key in WHOLE else "fiu"):
         raise TrajectoryError(f"{path}, key {key!r}: it holds {values.dtype}, not {'whole ' if key in WHOLE else ''}numbers")
     return values

@@ -7,13 +7,14 @@ not fail, ``run.isel(replica=0)``, is a trajectory like any other. Attribute ``r
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import NoReturn
 
 import h5py
 import numpy as np
 import xarray as xr
 
 from ..paths import atomic
-from . import hdf5, trajectory
+from . import hdf5, table, trajectory
 from .trajectory import TrajectoryError
 
 STATIC = ("particle_type", "mass", "molecule", "component", "bond", "charge")
@@ -63,17 +64,22 @@ def validate(run: xr.Dataset) -> xr.Dataset:
             finite in a replica that did not fail, or anything that :func:`.trajectory.validate` refuses.
     """
     name = run.attrs.get("system", "simulation")
+
+    def refuse(what: str) -> NoReturn:
+        raise TrajectoryError(f"{name}: {what}")
+
     missing = set(DIMENSIONS) - set(run.variables) | {"run"} - set(run.attrs)
     if missing:
-        raise TrajectoryError(f"{name}: {sorted(missing)} are missing; a simulation is made by mlcgmd.simulate")
+        refuse(f"{sorted(missing)} are missing; a simulation is made by mlcgmd.simulate")
+    table.check_sizes(run, refuse)
     for variable, dimensions in DIMENSIONS.items():
         if run[variable].dims != dimensions or not run.sizes["replica"]:
             held = dict(zip(run[variable].dims, run[variable].shape, strict=True))
-            raise TrajectoryError(f"{name}: {variable} is of {held}, not of {dimensions}; a simulation is made by mlcgmd.simulate")
+            refuse(f"{variable} is of {held}, not of {dimensions}; a simulation is made by mlcgmd.simulate")
     finite = np.isfinite(run.position.values).all(axis=(1, 2, 3))
     bad = np.flatnonzero(~finite & (run.failure.values == ""))
     if len(bad):
-        raise TrajectoryError(f"{name}: replica {bad[0]} has positions that are not finite, but no failure is noted")
+        refuse(f"replica {bad[0]} has positions that are not finite, but no failure is noted")
     trajectory.validate(run.isel(replica=0, frame=slice(0, 1)).drop_vars("failure"))
     return run
 
@@ -104,7 +110,7 @@ def load(path: Path | str) -> list[xr.Dataset]:
     if not Path(path).exists():
         raise FileNotFoundError(f"there is no simulation {path}; make it with mlcgmd.simulate or notebook 04")
     try:
-        hdf5.check_size(path)
+        hdf5.check(path)
         with h5py.File(path) as file:
             groups = sorted(file)
         runs = [xr.load_dataset(path, group=g, engine="h5netcdf") for g in groups if g.isdigit()]

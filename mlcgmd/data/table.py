@@ -71,6 +71,16 @@ def check_index(name: str, values: np.ndarray, n: int, refuse: Refuse, what: str
         refuse(f"the {name} of {what} {wrong[0]} is {values[wrong[0]]}; give 0 to {n - 1}")
 
 
+def check_sizes(dataset: xr.Dataset, refuse: Refuse) -> None:
+    """Refuse variables of different lengths along one dimension, which xarray reads of a damaged file without a word."""
+    sizes = dict(dataset.sizes)
+    for name, variable in dataset.variables.items():
+        if wrong := {d: n for d, n in variable.sizes.items() if sizes[d] != n}:
+            refuse(
+                f"{name} has {wrong}, other variables have { ({d: sizes[d] for d in wrong}) }; the file is damaged, fetch or build it again"
+            )
+
+
 def check_table(dataset: xr.Dataset, units: Sequence[tuple[str, str, str]], refuse: Refuse) -> None:
     """Refuse a dataset without the variables, dimensions and attributes of the data type.
 
@@ -82,6 +92,7 @@ def check_table(dataset: xr.Dataset, units: Sequence[tuple[str, str, str]], refu
     missing = sorted(set(TABLE) - set(OPTIONAL) - set(dataset.variables))
     if missing:
         refuse(f"variables {missing} are missing; make it with mlcgmd.data.trajectory.make")
+    check_sizes(dataset, refuse)
     for name, (dimensions, kinds) in TABLE.items():
         if name not in dataset.variables:
             continue

@@ -293,7 +293,7 @@ def load(path: Path | str, frames: slice = slice(None)) -> xr.Dataset:
     if not path.exists():
         raise FileNotFoundError(f"{path} is not there; `mlcgmd datasets list` shows which data sets exist and how to build them")
     try:
-        hdf5.check_size(path)
+        hdf5.check(path)
         with xr.open_dataset(path, engine="h5netcdf") as dataset:
             dataset = dataset.isel(frame=frames).load()
         version = dataset.attrs.get("format_version")
