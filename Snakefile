@@ -237,6 +237,7 @@ if IN_PLACE:
         input:
             MEASURED,
             "mlcgmd/paper/results.py",
+            "mlcgmd/paper/findings.py",
         output:
             touch(DONE + "tables"),
         shell:

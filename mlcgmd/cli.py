@@ -242,6 +242,6 @@ def _verify(options: argparse.Namespace) -> None:
 
 
 def _results(_: argparse.Namespace) -> None:
-    from .paper import results
+    from .paper import findings
 
-    results.write_tables()
+    findings.write()

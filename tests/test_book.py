@@ -9,7 +9,7 @@ from types import ModuleType
 import pytest
 import yaml
 
-from mlcgmd.paper.results import load, measured
+from mlcgmd.paper.results import load
 
 ROOT = Path(__file__).resolve().parents[1]
 BOOK = ROOT / "book"
@@ -111,25 +111,32 @@ def test_generated_tables_are_what_the_project_says() -> None:
     assert installed["numpy"] == __import__("numpy").__version__
     assert {row[0] for row in module.datasets(ROOT)[1]} >= {"chain-smoke", "chain-laptop"}
     assert ["B2", "0.40", "b, d"] in module.bead_types(ROOT)[1]
+    shown = [row[-1] for section in module.SECTIONS for row in module.TABLES[f"results-{section}"](ROOT)[1]]
+    assert sorted(shown) == [row["id"] for row in load(ROOT / "data" / "results")], "each number is in one section"
     header, rows = module.TABLES["selection-electrolyte"](ROOT)
     assert header[:3] == ["model", "sampler", "rdf.peak_shift"] and rows[3][1] == "Gaussian()"
 
 
 def test_numbers_in_the_text_are_those_of_the_results() -> None:
-    row = {"value": 0.023456, "error": 0.00212, "unit": "tau"}
-    assert measured(row, 3) == "0.0235 ± 0.0021 tau" and measured(row | {"error": None}, 3, 100) == "2.35 tau"
-    assert measured({"value": 167000.0, "error": None, "unit": "tau/s"}, 3) == "167,000 tau/s"
     known = {row["id"] for row in load(ROOT / "data" / "results")}
-    used = {name.removesuffix(":x100") for page in PAGES for name in re.findall(r"\{result\}`([^`]+)`", page.read_text())}
+    used = {name.partition(":")[0] for page in PAGES for name in re.findall(r"\{result\}`([^`]+)`", page.read_text())}
     assert used and used <= known
 
 
 def test_each_picture_is_in_the_gallery_as_it_was_made() -> None:
     module = extension("gallery")
     found = module.sidecars(ROOT)
-    drawn = {path.stem for suffix in ("svg", "gif") for path in (ROOT / "figures").glob(f"*.{suffix}")}
+    drawn = {path.stem for suffix in ("svg", "gif", "webp") for path in (ROOT / "figures").glob(f"*.{suffix}")}
     assert {Path(sidecar["picture"]).stem for sidecar in found} == drawn
     for sidecar in found:
         assert hashlib.sha256((ROOT / "figures" / sidecar["picture"]).read_bytes()).hexdigest() == sidecar["sha256"]
         assert module.caption(sidecar)
         assert (BOOK / "notebooks" / f"{sidecar['notebook']}.ipynb").exists()
+
+
+def test_of_the_icons_those_that_pages_use_are_kept() -> None:
+    module = extension("lighten")
+    script = 'var a={moon:[384,512,[127769,9214],"f186","M1 2z"],"arrow-up":[384,512,[8593],"f062","M3z"],two:[1,2,[],"e1",["M1","M2"]]};'
+    assert module.subset(script, {"arrow-up"}) == 'var a={"arrow-up":[384,512,[8593],"f062","M3z"],};'
+    assert module.subset(script, {"moon", "two"}).count("M") == 3
+    assert (ROOT / "figures" / module.PREVIEW).is_file()

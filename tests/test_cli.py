@@ -8,7 +8,7 @@ import pytest
 
 from mlcgmd import cli
 from mlcgmd.data import published
-from mlcgmd.paper import datasets, results
+from mlcgmd.paper import datasets, findings
 from mlcgmd.paths import DATA
 
 
@@ -36,7 +36,7 @@ def test_datasets_are_built_started_and_fetched(monkeypatch: pytest.MonkeyPatch,
 
 def test_results_are_written(monkeypatch: pytest.MonkeyPatch) -> None:
     written: list[bool] = []
-    monkeypatch.setattr(results, "write_tables", lambda: written.append(True))
+    monkeypatch.setattr(findings, "write", lambda: written.append(True))
     cli.main(["results"])
     assert written == [True]
 

@@ -6,6 +6,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import pytest
+from matplotlib.colors import to_rgb
 from mixtures import ensemble
 from test_scores import boxes, chains, compositions, simulated  # noqa: F401
 
@@ -64,12 +65,50 @@ def test_figures_are_drawn_where_a_composition_has_no_simulation_too(boxes: list
         plt.close(figure)
 
 
-def test_colours_go_by_name_and_grey_are_the_largest_molecules() -> None:
+def test_a_colour_means_the_same_in_every_figure() -> None:
+    assert figures.hues(["not refined", "few-step, 6 evaluations", "Langevin, 200 evaluations"]) == [
+        figures.OTHER,
+        figures.MODEL,
+        figures.LANGEVIN,
+    ]
+    assert figures.hues(["refined", "none"]) == [figures.MODEL, figures.OTHER]
+    twice = figures.hues(["few-step, 3 evaluations", "few-step, 6 evaluations"])
+    assert twice[0] == figures.MODEL and sum(twice[1]) < sum(twice[0])
+    meant = {tuple(np.round(colour, 2)) for colour in (figures.MD, figures.MODEL, figures.OTHER, figures.LANGEVIN)}
+    without = [*figures.hues(["diagonal", "springs"]), *map(to_rgb, figures.COMPONENT_COLOURS)]
+    assert not meant & {tuple(np.round(colour, 2)) for colour in without}
+
+
+def test_points_carry_a_number_and_panels_a_line_where_md_is() -> None:
+    table = pd.DataFrame({"cost": [1.0, 2.0], "n": [2, 6], "sampler": ["few-step"] * 2, "rdf.distance_over_md": [3.0, 2.0]})
+    figure = figures.sweep(table, ("cost", "ms"), {"rdf.distance_over_md": "g(r)"}, "sampler", ["cost"], "n")
+    (axis,) = figure.axes
+    assert [text.get_text() for text in axis.texts] == ["2", "6"]
+    assert [line.get_color() for line in axis.lines if line.get_label() == "MD's own distance"] == [figures.MD]
+    plt.close(figure)
+
+
+def test_the_first_page_is_drawn_of_all_engines(boxes: list[CoarseSystem], chains: list[CoarseSystem]) -> None:  # noqa: F811
+    figures.style()
+    md = [Ensemble.of(s) for s in chains]
+    table = scores.conformations(md, md)
+    diffusion = scores.diffusion(compositions(boxes, [simulated(boxes[0])]), {}, SPECIES)
+    figure = figures.at_a_glance(table, diffusion, {"chain": {"OpenMM": 50.0, "LAMMPS": 200.0, "learned": 1e5}})
+    assert [text.get_text() for text in figure.axes[2].texts] == ["× 1", "× 4", "× 2,000"]
+    figure.canvas.draw()
+    plt.close(figure)
+
+
+def test_colours_go_by_name_and_size_of_molecules() -> None:
     # One chain of three beads among many ions, which together weigh more.
     component, molecule = np.array([0] * 9 + [1] * 3 + [2] * 9), np.r_[np.arange(9), [9] * 3, np.arange(10, 19)]
     mass = np.array([7.0] * 9 + [50.0] * 3 + [90.0] * 9)
-    grey, blue, yellow = figures.COMPONENT_COLOURS[:3]
-    assert figures.component_colours(("Li", "polymer", "TFSI"), component, molecule, mass) == {"polymer": grey, "TFSI": blue, "Li": yellow}
+    brown, yellow, violet = figures.COMPONENT_COLOURS[:3]
+    assert figures.component_colours(("Li", "polymer", "TFSI"), component, molecule, mass) == {
+        "polymer": brown,
+        "TFSI": yellow,
+        "Li": violet,
+    }
     many = figures.component_colours([str(k) for k in range(9)], np.arange(9), np.arange(9), np.arange(9, 0, -1.0))
     assert len(set(many.values())) == 9
 

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 import xarray as xr
+from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 from PIL import Image, ImageSequence
 from toys import toy_electrolyte
@@ -71,8 +72,8 @@ def test_gif_of_an_electrolyte_has_five_moving_panels_and_the_same_bytes_each_ti
             a, b = (frame[row : row + 275, column : column + 233] for frame in frames[:2])
             changed = (np.abs(a - b).max(axis=2) > 50).mean()
             assert (changed > 0.02) == ((row, column) != (275, 466)), "five panels move, the clock's cell hardly does"
-    grey = np.ptp(frames[0][:275, 233:466], axis=2) < 3
-    assert grey.mean() > 0.9 and ((frames[0][:275, 233:466].max(axis=2) < 200) & grey).any(), "polymer is grey, without a tint"
+    grey = np.ptp(frames[0][:275, :233], axis=2) < 3
+    assert grey.mean() > 0.9 and ((frames[0][:275, :233].max(axis=2) < 200) & grey).any(), "carbon is grey, without a tint"
 
 
 def test_components_and_elements_have_their_colours(electrolyte: xr.Dataset) -> None:
@@ -82,13 +83,26 @@ def test_components_and_elements_have_their_colours(electrolyte: xr.Dataset) -> 
     component = electrolyte.component.values
     for panel, kind in ((shown[1], component), (shown[4], mapping.first(component))):
         assert list(panel.legend) == ["polymer", "TFSI", "Li"]
-        grey, blue, yellow = (panel.colour[kind == k] for k in range(3))
-        assert (grey == grey[:, :1]).all()
-        assert (blue.argmax(axis=1) == 2).all() and (blue[:, 0] < 0.2).all()
-        assert (yellow[:, :2] > 0.7).all() and (yellow[:, 2] < 0.3).all()
+        brown, yellow, violet = (panel.colour[kind == k] for k in range(3))
+        assert (np.diff(brown) < 0).all() and np.ptp(brown) < 0.3
+        assert (yellow[:, :2] > 0.65).all() and (yellow[:, 2] < 0.3).all()
+        np.testing.assert_allclose(violet, np.tile(to_rgb(render.ELEMENTS["Li"][0]), (len(violet), 1)))
     assert list(shown[0].legend) == ["H", "Li", "C", "N", "O", "F", "S"]
     np.testing.assert_array_equal(shown[2].colour, shown[3].colour[mapping.bead])
     np.testing.assert_allclose((shown[2].radius ** 3).sum(), (shown[3].radius ** 3).sum())
+
+
+def test_md_and_model_move_side_by_side_with_their_clocks(chain: xr.Dataset, tmp_path: Path) -> None:
+    position, mass = chain.position.values[:6], chain.mass.values
+    movies = [render.Moving("MD", position, figures.MD, 50.0), render.Moving("learned", position[:, ::-1], figures.MODEL, 1e5)]
+    paths = [render.beside(movies, chain.bond.values, mass, 80.0, r"\tau", tmp_path / name) for name in ("a.webp", "b.webp")]
+    assert paths[0].read_bytes() == paths[1].read_bytes()
+    with Image.open(paths[0]) as image:
+        frames = [np.asarray(frame.convert("RGB")).astype(int) for frame in ImageSequence.Iterator(image)]
+    assert len(frames) == 6 and frames[0].shape == (360, 640, 3)
+    left, right = (frames[0][60:290, half] for half in (slice(0, 320), slice(320, 640)))
+    blue = (right[..., 2] - right[..., 0] > 60).mean()
+    assert blue > 0.01 and not (np.ptp(left, axis=2) > 60).any(), "MD is grey and the model blue"
 
 
 def test_molecules_are_drawn_whole_in_the_box_and_move_on(electrolyte: xr.Dataset) -> None:

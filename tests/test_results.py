@@ -1,4 +1,4 @@
-"""The results files and the tables made from it."""
+"""The results files and the table of targets."""
 
 import json
 import math
@@ -96,39 +96,31 @@ def test_digits_are_plain():
     assert results.measured(row(value=0.02317, error=0.00204)) == "0.02317 ± 0.002"
 
 
-def test_table_has_the_results_with_a_target_beside_mds_own_error():
-    lines = results.table(
+@pytest.mark.parametrize(
+    ("value", "error", "scale", "said"),
+    [
+        (0.00266, 0.48, 1, "0.0 ± 0.5"),
+        (0.9657, 0.0201, 1, "0.97 ± 0.02"),
+        (0.0163, 0.0016, 100, "1.63 ± 0.16"),
+        (12250.0, 643.7, 1, "12,200 ± 600"),
+        (-0.0004, 0.02, 1, "0.00 ± 0.02"),
+        (0.1541, 0.0099, 1, "0.154 ± 0.010"),
+        (2.484, None, 1, "2.48"),
+    ],
+)
+def test_a_number_in_a_sentence_has_the_digits_that_its_error_allows(value, error, scale, said):
+    assert results.said(row(value=value, error=error), scale) == said
+
+
+def test_targets_are_listed_beside_mds_own_error():
+    bonds, bias, speed = results.targets(
         [
-            row(id="chain.rg2.bias", quantity="bias | of Rg", value=-0.02, error=0.01, target="within 0.03"),
+            row(id="z", quantity="speed", value=84000.0, unit="tau/s", n=48, target=">= 2", reported="2 tau/s"),
+            row(id="chain.rg2.bias", quantity="bias of Rg", value=-0.02, error=0.01, target="within 0.03"),
             row(id="chain.md_halves.rg2.bias", quantity="MD", value=0.004),
-            row(id="b", quantity="speed", value=84000.0, unit="tau/s", n=48, target=">= 2", reported="2 tau/s"),
-            row(id="z", quantity="bonds", value=0.5, target="<= 0.03"),
+            row(id="b", quantity="bonds", value=0.5, target="<= 0.03"),
         ]
-    ).splitlines()
-    assert lines[2] == "| speed | 2 tau/s | 84,000 tau/s | | >= 2 | yes | 48 |"
-    assert lines[3] == r"| bias \| of Rg | | -0.02 ± 0.01 | 0.004 | within 0.03 | yes | 16 |"
-    assert lines[4].startswith("| bonds |") and "**no**" in lines[4] and len(lines) == 5
-
-
-def test_write_tables_replaces_only_what_is_between_the_markers(folder, tmp_path):
-    readme, book = tmp_path / "README.md", tmp_path / "book" / "results_table.md"
-    readme.write_text(f"before\n{results.BEGIN}\nold\n{results.END}\nafter\n")
-    results.record([row(quantity="new", target="within 1")], "n", folder)
-    results.write_tables(folder, readme, book)
-    once = readme.read_text()
-    assert once.startswith("before\n") and once.endswith("\nafter\n") and "old" not in once and "| new |" in once
-    assert "| new |" in book.read_text()
-    results.write_tables(folder, readme, book)
-    assert readme.read_text() == once
-
-
-def test_a_readme_without_markers_is_refused():
-    with pytest.raises(ValueError, match="end of results"):
-        results.insert(results.BEGIN, "table")
-
-
-def test_the_shipped_tables_are_those_of_the_results():
-    markdown = results.table(results.load())
-    readme = results.README.read_text()
-    assert results.insert(readme, markdown) == readme, "README.md is stale: mlcgmd results"
-    assert results.BOOK_TABLE.read_text() == markdown, "book/results_table.md is stale: mlcgmd results"
+    )
+    assert speed == ("speed", "2 tau/s", "84,000 tau/s", "", ">= 2", "yes", "48")
+    assert bias == ("bias of Rg", "", "-0.02 ± 0.01", "0.004", "within 0.03", "yes", "16")
+    assert bonds[0] == "bonds" and bonds[5] == "no"

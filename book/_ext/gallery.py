@@ -1,7 +1,10 @@
-"""``{figure-gallery}``: each figure with a sidecar in figures/, the docstring of the function that drew it, and what it was made from."""
+"""``{figure-gallery}``: each figure with a sidecar in figures/, small, with a link to itself, the docstring of the function that drew it,
+and what it was made from; a section for each notebook.
+"""
 
 import importlib
 import inspect
+import itertools
 import json
 import re
 from pathlib import Path
@@ -31,13 +34,19 @@ class FigureGallery(SphinxDirective):
     """``{figure-gallery}``: see the module."""
 
     def run(self) -> list[nodes.Node]:
-        """A figure with its caption and its origin for each sidecar."""
+        """A section for each notebook, and in it a figure with its caption and its origin for each sidecar."""
         self.env.note_reread()
-        return [self._figure(sidecar) for sidecar in sidecars(Path(self.env.srcdir).parent)]
+        sections = []
+        for notebook, found in itertools.groupby(sidecars(Path(self.env.srcdir).parent), key=lambda sidecar: str(sidecar["notebook"])):
+            section = nodes.section("", nodes.title(text=notebook), ids=[nodes.make_id(f"figures-of-{notebook}")], names=[])
+            section += nodes.container("", *map(self._figure, found), classes=["gallery"])
+            sections.append(section)
+        return sections
 
     def _figure(self, sidecar: dict[str, Any]) -> nodes.figure:
         words = caption(sidecar)
-        image = nodes.image(uri=f"figures/{sidecar['picture']}", alt=words, candidates={"?": ""})
+        still = sidecar["picture"].replace(".svg", ".png")
+        image = nodes.image(uri=f"figures/{still}", alt=words, candidates={"?": ""}, loading="lazy")
         link = addnodes.pending_xref(
             "",
             nodes.inline("", sidecar["notebook"]),

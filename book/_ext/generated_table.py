@@ -3,7 +3,8 @@
 ``{generated-table}`` takes one argument: ``packages`` (the dependencies in pyproject.toml and their installed
 versions), ``notebooks`` (how long papermill took to run each committed notebook), ``datasets`` (the named sets of
 chains), ``electrolyte-datasets`` (those of electrolytes), ``bead-types`` (the chain's bead types), ``selection-chain``
-and ``selection-electrolyte`` (what ``workflow/select_model.py`` compared) or ``results`` (all numbers of data/results).
+and ``selection-electrolyte`` (what ``workflow/select_model.py`` compared), ``findings`` (the main results in words), ``targets`` (what was
+to be reached) or ``results-...`` (the numbers of data/results, in the sections of :data:`SECTIONS`).
 """
 
 import csv
@@ -90,13 +91,43 @@ def bead_types(root: Path) -> Table:
     return ["bead type", "well depth (kT)", "units it occurs in"], rows
 
 
-def results(root: Path) -> Table:
-    """Every number of data/results."""
+SECTIONS = {
+    "chain": ("chain.", "own.validity."),
+    "electrolyte": ("spe.",),
+    "speed": ("speed.",),
+    "own": ("own.kg_melt.", "own.minutes"),
+    "rouse": ("information.",),
+    "refinement": ("ablation.refinement.",),
+    "covariance": ("ablation.covariance.",),
+    "resolution": ("ablation.resolution.",),
+    "timestep": ("ablation.timestep.",),
+}
+"""Beginnings of the ids of the numbers in each section of the page of all numbers."""
+
+
+def results(section: str, root: Path) -> Table:
+    """The numbers of data/results of a section."""
     from mlcgmd.paper.results import load, measured
 
-    rows = load(root / "data" / "results")
-    cells = [[row["quantity"], measured(row), row["target"], str(row["n"]), row["notebook"], row["id"]] for row in rows]
-    return ["quantity", "value", "target", "n", "notebook", "id"], cells
+    rows = [row for row in load(root / "data" / "results") if row["id"].startswith(SECTIONS[section])]
+    cells = [[row["quantity"], measured(row), row["target"], str(row["n"]), row["id"]] for row in rows]
+    return ["quantity", "value", "target", "n", "id"], cells
+
+
+def targets(root: Path) -> Table:
+    """What was to be reached, and what was."""
+    from mlcgmd.paper import results
+
+    found = results.targets(results.load(root / "data" / "results"))
+    return ["quantity", "reported", "measured", "MD's own", "target", "met", "n"], [list(cells) for cells in found]
+
+
+def findings(root: Path) -> Table:
+    """The main results in words."""
+    from mlcgmd.paper import findings, results
+
+    found = findings.findings(results.load(root / "data" / "results"))
+    return ["question", "answer", "verdict"], [list(cells[:3]) for cells in found]
 
 
 def selection(name: str, root: Path) -> Table:
@@ -114,7 +145,9 @@ TABLES: dict[str, Callable[[Path], Table]] = {
     "bead-types": bead_types,
     "selection-chain": functools.partial(selection, "chain"),
     "selection-electrolyte": functools.partial(selection, "spe"),
-    "results": results,
+    "findings": findings,
+    "targets": targets,
+    **{f"results-{section}": functools.partial(results, section) for section in SECTIONS},
 }
 
 
@@ -131,21 +164,25 @@ class GeneratedTable(SphinxDirective):
         # The sources of these tables are not documents: read the page again at each build.
         self.env.note_reread()
         header, rows = TABLES[name](Path(self.env.srcdir).parent)
-        return [_table(header, rows)]
+        return [_table(name, header, rows)]
 
 
-def _table(header: list[str], rows: list[list[str]]) -> nodes.table:
+def _table(name: str, header: list[str], rows: list[list[str]]) -> nodes.table:
     group = nodes.tgroup(cols=len(header))
     group += [nodes.colspec(colwidth=1) for _ in header]
     head, body = nodes.thead(), nodes.tbody()
-    head += _row(header)
-    body += [_row(row) for row in rows]
+    head += _row(header, header)
+    body += [_row(header, row) for row in rows]
     group += [head, body]
-    return nodes.table("", group, classes=["generated-table"])
+    return nodes.table("", group, classes=["generated-table", name])
 
 
-def _row(cells: list[str]) -> nodes.row:
-    return nodes.row("", *(nodes.entry("", nodes.paragraph(text=cell)) for cell in cells))
+def _row(header: list[str], cells: list[str]) -> nodes.row:
+    row = nodes.row()
+    for column, cell in zip(header, cells, strict=True):
+        text = nodes.literal(text=cell) if column == "id" and cell != column else nodes.Text(cell)
+        row += nodes.entry("", nodes.paragraph("", "", text), classes=[f"column-{nodes.make_id(column)}"])
+    return row
 
 
 def setup(app: Sphinx) -> dict[str, Any]:

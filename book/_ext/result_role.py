@@ -1,6 +1,7 @@
 """The role ``{result}`id` ``: a number of data/results in the text, with its error and unit, so that no number is typed.
 
-``{result}`id:x100` `` gives it in percent.
+``{result}`id:x100` `` gives it in percent; ``{result}`id:factor2` `` and ``{result}`id:factor10` `` give a logarithm as the factor that it
+means.
 """
 
 from pathlib import Path
@@ -10,7 +11,8 @@ from docutils import nodes
 from sphinx.application import Sphinx
 from sphinx.util.docutils import SphinxRole
 
-from mlcgmd.paper.results import load, measured
+from mlcgmd.paper.findings import times
+from mlcgmd.paper.results import load, said
 
 
 class Result(SphinxRole):
@@ -26,7 +28,17 @@ class Result(SphinxRole):
         if name not in rows:
             message = self.inliner.reporter.error(f"data/results has no {name!r}", line=self.lineno)
             return [self.inliner.problematic(self.rawtext, self.rawtext, message)], [message]
-        text = f"{measured(rows[name], 3, 100)} %" if form == "x100" else measured(rows[name], 3)
+        row = rows[name]
+        forms = {
+            "": lambda: said(row),
+            "x100": lambda: f"{said(row, 100)} %",
+            "factor2": lambda: times(2 ** abs(row["value"])),
+            "factor10": lambda: times(10 ** abs(row["value"])),
+        }
+        if form not in forms:
+            message = self.inliner.reporter.error(f"a result has no form {form!r}, only {', '.join(filter(None, forms))}", line=self.lineno)
+            return [self.inliner.problematic(self.rawtext, self.rawtext, message)], [message]
+        text = forms[form]()
         return [nodes.inline("", text, classes=["result"])], []
 
 

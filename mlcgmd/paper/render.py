@@ -2,7 +2,7 @@
 
 import base64
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from itertools import combinations, product
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
@@ -50,6 +50,8 @@ LAYERS = 12
 """Depths at which bonds and spheres of a crowded box are drawn one after the other."""
 FRAME_TIME = 100
 """Milliseconds that a frame of an animation is shown."""
+BEAD = 1.1
+"""Drawn radius (sigma) of a bead where two simulations are shown side by side."""
 CORNERS = np.array(list(product((0, 1), repeat=3)))
 EDGES = np.array([(i, j) for i, j in combinations(range(8), 2) if np.abs(CORNERS[i] - CORNERS[j]).sum() == 1])
 """(12, 2) pairs of corners of a box, corners numbered as in :func:`box_corners`."""
@@ -217,10 +219,11 @@ def panels(fine: xr.Dataset, mapping: CoarseGraining, position: np.ndarray) -> l
 
 
 def animation(fine: xr.Dataset, mapping: CoarseGraining, path: Path) -> Path:
-    """Write the coarse-graining of ``fine`` as a GIF, a picture per frame, 700 pixels wide on white; rows of three :func:`panels`.
+    """Coarse-graining in motion: particles by type, particles by bead, beads alone; of a mixture by component as well.
 
-    A molecule stays centred, its own tumbling is taken out, and the view turns once around it. A periodic box is drawn with whole
-    molecules (:func:`in_box`) and a view that sways. The same input gives the same bytes.
+    A GIF of ``fine``, a picture per frame, 700 pixels wide on white, rows of three :func:`panels`. A molecule stays centred, its own
+    tumbling is taken out, and the view turns once around it. A periodic box is drawn with whole molecules (:func:`in_box`) and a view
+    that sways. The same input gives the same bytes.
 
     Raises:
         MappingError: ``mapping`` is of another number of particles.
@@ -276,6 +279,64 @@ def animation(fine: xr.Dataset, mapping: CoarseGraining, path: Path) -> Path:
     indexed = [picture.quantize(palette=table, dither=Image.Dither.NONE) for picture in pictures]
     with atomic(path) as temporary:
         indexed[0].save(temporary, format="GIF", save_all=True, append_images=indexed[1:], duration=FRAME_TIME, loop=0, optimize=True)
+    return path
+
+
+class Moving(NamedTuple):
+    """What is shown beside another: its title, beads (F, n, 3), their colour, and simulated time per second of computing."""
+
+    title: str
+    position: np.ndarray
+    colour: tuple[float, float, float]
+    speed: float
+
+
+def beside(movies: Sequence[Moving], bond: np.ndarray, mass: np.ndarray, interval: float, unit: str, path: Path) -> Path:
+    """The same molecule by MD and by the learned simulator, from the same positions, with the time that each took to compute.
+
+    An animation (WebP), a picture per frame. Translation and tumbling are taken out. The same input gives the same bytes.
+
+    Args:
+        movies: as many frames of each.
+        bond: CG bonds (n_bonds, 2).
+        mass: of beads, (n,).
+        interval: between frames, in ``unit``.
+        unit: of time, in LaTeX.
+        path: of the file.
+    """
+    turned = [_seen(_upright(movie.position, mass), periodic=False) for movie in movies]
+    extent = max(float(np.abs(frames[..., :2]).max()) for frames in turned) + BEAD
+    figure = Figure(figsize=(3.2 * len(movies), 3.6), dpi=100, facecolor="white")
+    figure.set_layout_engine("none")
+    canvas = FigureCanvasAgg(figure)
+    axes = [figure.add_axes((k / len(movies), 0.14, 1 / len(movies), 0.72)) for k in range(len(movies))]
+    middles = [(k + 0.5) / len(movies) for k in range(len(movies))]
+    for movie, x in zip(movies, middles, strict=True):
+        figure.text(x, 0.94, movie.title, ha="center", fontsize=11, weight="bold", color=movie.colour)
+        figure.text(x, 0.885, rf"{float(f'{movie.speed:.2g}'):,g} ${unit}$ per second", ha="center", fontsize=9, color="0.3")
+    clocks = [figure.text(x, 0.03, "", ha="center", fontsize=9, linespacing=1.5) for x in middles]
+    pictures = []
+    for f in range(len(turned[0])):
+        for axis, movie, frames, clock in zip(axes, movies, turned, clocks, strict=True):
+            axis.clear()
+            frame_axis(axis, extent)
+            draw(axis, frames[f], bond, np.tile(np.array(movie.colour), (len(mass), 1)), np.full(len(mass), BEAD))
+            time = f * interval
+            clock.set_text(f"simulated: {time:,.0f} ${unit}$\ncomputed for {time / movie.speed:.{1 if movie.speed < 1e3 else 3}f} s")
+        canvas.draw()
+        pictures.append(Image.fromarray(np.asarray(canvas.buffer_rgba())).convert("RGB"))
+    with atomic(path) as temporary:
+        pictures[0].save(
+            temporary,
+            format="WEBP",
+            save_all=True,
+            append_images=pictures[1:],
+            duration=FRAME_TIME,
+            loop=0,
+            quality=60,
+            method=6,
+            minimize_size=True,
+        )
     return path
 
 

@@ -1,7 +1,4 @@
-"""The results: every number that the book and the README state, one file per notebook in ``data/results``, and the tables made from them.
-
-The command ``mlcgmd results`` writes the table into README.md and book/results_table.md.
-"""
+"""The results: every number that the book and the README state, one file per notebook in ``data/results``."""
 
 import json
 import math
@@ -11,11 +8,8 @@ from pathlib import Path
 from typing import NotRequired, TypedDict
 
 from ..errors import MlcgmdError
-from ..paths import OWN, RESULTS, ROOT, atomic
+from ..paths import OWN, RESULTS, atomic
 
-BEGIN, END = "<!-- results: made by mlcgmd results -->", "<!-- end of results -->"
-README = ROOT / "README.md"
-BOOK_TABLE = ROOT / "book" / "results_table.md"
 NUMBER = r"(-?\d+(?:\.\d+)?(?:e[+-]?\d+)?)"
 TARGET = re.compile(rf"(<=|>=|==|within) {NUMBER}|{NUMBER} to {NUMBER}")
 
@@ -112,68 +106,49 @@ OWN_ERROR = (("chain.", "chain.md_halves."), ("spe.", "spe.md."), ("own.kg_melt.
 """Beginnings of ids: of a quantity, and of the same between two MD samples."""
 
 
-def table(results: Sequence[Row]) -> str:
-    """Markdown table of the results with a target or a value that the paper reports.
+def targets(results: Sequence[Row]) -> list[tuple[str, ...]]:
+    """The results with a target or a value that the paper reports, sorted by id.
 
-    Columns: quantity, the paper's value, measured ± error, MD's own error, target, met or not, n.
+    Of each: quantity, the paper's value, measured ± error, MD's own error, target, met or not, n.
     """
-    rows = sorted((row for row in results if row["target"] or "reported" in row), key=lambda r: r["id"])
-    if not rows:
-        return "No results yet: `make reproduce` measures them.\n"
     known = {row["id"]: row for row in results}
-    lines = ["| quantity | reported | measured | MD's own | target | met | n |", "| --- | --- | --- | --- | --- | --- | --- |"]
-    for row in rows:
+    found: list[tuple[str, ...]] = []
+    for row in sorted((row for row in results if row["target"] or "reported" in row), key=lambda r: r["id"]):
         others = [row["id"].replace(start, md, 1) for start, md in OWN_ERROR if row["id"].startswith(start)]
-        cells = (
-            row["quantity"].replace("|", r"\|"),
-            row.get("reported", ""),
-            measured(row),
-            *([_text(known[other]["value"]) for other in others if other in known] or [""]),
-            row["target"],
-            {True: "yes", False: "**no**", None: ""}[met(row)],
-            str(row["n"]),
-        )
-        lines.append(re.sub(" +", " ", f"| {' | '.join(cells)} |"))
-    return "\n".join(lines) + "\n"
+        own = next((plain(known[other]["value"]) for other in others if other in known), "")
+        reached = {True: "yes", False: "no", None: ""}[met(row)]
+        found.append((row["quantity"], row.get("reported", ""), measured(row), own, row["target"], reached, str(row["n"])))
+    return found
 
 
 def measured(row: Row, digits: int = 4, scale: float = 1.0) -> str:
     """Value ± error and unit, in plain digits, both times ``scale``; ``digits`` of the value, two of the error."""
-    error = "" if row["error"] is None else f" ± {_text(scale * row['error'], 2)}"
-    return f"{_text(scale * row['value'], digits)}{error} {row['unit']}".strip()
+    error = "" if row["error"] is None else f" ± {plain(scale * row['error'], 2)}"
+    return f"{plain(scale * row['value'], digits)}{error} {row['unit']}".strip()
 
 
-def insert(text: str, markdown: str) -> str:
-    """``text`` with ``markdown`` between its two markers.
+def said(row: Row, scale: float = 1.0) -> str:
+    """Value ± error and unit as one writes them in a sentence, both times ``scale``: to one digit of the error, two if it begins with 1.
 
-    Raises:
-        MlcgmdError: the markers are not there exactly once, in order.
+    >>> row = Row(id="a", quantity="", value=0.00266, error=0.48, unit="tau/s", n=3, target="")
+    >>> said(row), said(row | {"value": 103400.0, "error": 12000.0}), said(row | {"value": 0.0163, "error": None, "unit": ""}, 100)
+    ('0.0 ± 0.5 τ/s', '103,000 ± 12,000 τ/s', '1.63')
     """
-    pattern = re.compile(f"{re.escape(BEGIN)}.*{re.escape(END)}", re.DOTALL)
-    if text.count(BEGIN) != 1 or text.count(END) != 1 or not pattern.search(text):
-        raise MlcgmdError(f"the text needs the lines {BEGIN!r} and {END!r} once each, in this order")
-    return pattern.sub(lambda _: f"{BEGIN}\n\n{markdown}\n{END}", text)
-
-
-def write_tables(folder: Path = RESULTS, readme: Path = README, book: Path = BOOK_TABLE) -> None:
-    """Put the table of the results into the README and the book.
-
-    Raises:
-        FileNotFoundError: there is no README.
-        MlcgmdError: the README lacks the markers.
-    """
-    markdown = table(load(folder))
-    text = insert(readme.read_text(), markdown)
-    for target, content in ((readme, text), (book, markdown)):
-        with atomic(target) as temporary:
-            temporary.write_text(content)
+    unit = row["unit"].replace("tau", "τ")
+    value, error = scale * row["value"], scale * (row["error"] or 0)
+    if not error:
+        return f"{plain(value, 3)} {unit}".strip()
+    first = math.floor(math.log10(error))
+    places = (1 if error / 10**first < 1.95 else 0) - first
+    value, error = (round(x, places) + 0.0 for x in (value, error))
+    return f"{value:,.{max(places, 0)}f} ± {error:,.{max(places, 0)}f} {unit}".strip()
 
 
 def _round(x: float, digits: int) -> float:
     return float(f"{float(x):.{digits}g}")
 
 
-def _text(x: float, digits: int = 4) -> str:
+def plain(x: float, digits: int = 4) -> str:
     """Plain digits: 0.03, 12.5, 640, 84,000."""
     x = _round(x, digits)
     return f"{x:,.0f}" if abs(x) >= 1000 else f"{x:g}"

@@ -12,17 +12,19 @@ from .conformations import (
 )
 from .exact import deviations, memory, propagators, spectrum, what_is_kept
 from .experiments import break_even, courses, short_md_curve, speed, sweep, training_curves
+from .front import at_a_glance
 from .mixtures import diffusion_parity, displacements, rdfs, short_against_long, survival
-from .style import COMPONENT_COLOURS, FOURTH, LONG_TIME, MD, MODEL, OTHER, WIDTH, component_colours, style
+from .style import COMPONENT_COLOURS, LANGEVIN, LONG_TIME, MD, MODEL, OTHER, WIDTH, component_colours, hues, style
 
 __all__ = [
     "COMPONENT_COLOURS",
-    "FOURTH",
+    "LANGEVIN",
     "LONG_TIME",
     "MD",
     "MODEL",
     "OTHER",
     "WIDTH",
+    "at_a_glance",
     "autocorrelations",
     "beads",
     "bond_distributions",
@@ -33,6 +35,7 @@ __all__ = [
     "deviations",
     "diffusion_parity",
     "displacements",
+    "hues",
     "memory",
     "parity",
     "propagators",

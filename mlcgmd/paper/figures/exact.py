@@ -9,9 +9,7 @@ import seaborn as sns
 from matplotlib.figure import Figure
 
 from ..provenance import captioned
-from .style import FOURTH, MD, MODEL, OTHER, WIDTH
-
-SYSTEM_COLOURS = (MODEL, OTHER, FOURTH)
+from .style import MD, MODEL, WIDTH, shades
 
 
 @captioned
@@ -28,7 +26,7 @@ def spectrum(variances: pd.DataFrame, correlations: Mapping[str, Sequence[np.nda
     axes[0].plot(variances["mode"], variances.exact, "-", lw=1, color=MD, label="exact")
     axes[0].set(xscale="log", yscale="log", xlabel="mode $p$", ylabel=r"variance per component ($\sigma^2$)")
     axes[0].legend(frameon=False)
-    for (label, (lags, measured, times, exact)), colour in zip(correlations.items(), sns.color_palette("colorblind"), strict=False):
+    for (label, (lags, measured, times, exact)), colour in zip(correlations.items(), shades(len(correlations)), strict=True):
         axes[1].plot(lags, measured, "o", ms=3, color=colour, label=label)
         axes[1].plot(times, exact, "-", lw=1, color=colour)
     axes[1].axhline(0, color="0.8", lw=1, zorder=0)
@@ -61,7 +59,7 @@ def memory(table: pd.DataFrame, times: float) -> Figure:
         times: slowest time of the particles, tau.
     """
     figure, axes = plt.subplots(1, 2, figsize=(WIDTH, 2.6))
-    for (beads, group), colour in zip(table.groupby("beads"), sns.color_palette("colorblind"), strict=False):
+    for (beads, group), colour in zip(table.groupby("beads"), shades(table.beads.nunique()), strict=True):
         axes[0].plot(group.step, group.time, "-", color=colour, label=f"{beads} beads")
         axes[1].plot(group.step, group.nats, "-", color=colour)
     axes[0].axhline(times, ls=":", color=MD, label="particles")
@@ -81,9 +79,10 @@ def what_is_kept(table: pd.DataFrame, panels: Mapping[str, str], logarithmic: Se
         panels: of each quantity its axis label.
         logarithmic: quantities on a logarithmic axis.
     """
+    colours = shades(table.system.nunique())
     figure, axes = plt.subplots(2, -(-len(panels) // 2), figsize=(WIDTH, 4.6), sharex=True)
     for axis, (quantity, label) in zip(axes.flat, panels.items(), strict=True):
-        for (system, group), colour in zip(table[table.quantity == quantity].groupby("system", sort=False), SYSTEM_COLOURS, strict=False):
+        for (system, group), colour in zip(table[table.quantity == quantity].groupby("system", sort=False), colours, strict=True):
             axis.errorbar(group.beads, group.estimate, yerr=group.error, fmt="o", ms=3, lw=1, color=colour, label=system)
             axis.plot(group.beads, group.exact, "-", lw=1, color=colour)
         axis.set(ylabel=label, yscale="log" if quantity in logarithmic else "linear")
@@ -98,9 +97,9 @@ def what_is_kept(table: pd.DataFrame, panels: Mapping[str, str], logarithmic: Se
 def deviations(table: pd.DataFrame) -> Figure:
     """Deviation of every estimate from its closed form, in its standard error, a colour per chain; shaded: one standard error."""
     figure, axis = plt.subplots(figsize=(WIDTH, 0.19 * table.quantity.nunique() + 0.9))
-    names = list(dict.fromkeys(table.quantity))
+    names, colours = list(dict.fromkeys(table.quantity)), shades(table.system.nunique())
     axis.axvspan(-1, 1, color="0.92", lw=0)
-    for (system, group), colour in zip(table.groupby("system", sort=False), SYSTEM_COLOURS, strict=False):
+    for (system, group), colour in zip(table.groupby("system", sort=False), colours, strict=True):
         axis.plot(group.sigma, [names.index(q) for q in group.quantity], "o", ms=4, color=colour, label=system)
     for limit in (-3, 3):
         axis.axvline(limit, color="0.6", ls=":", lw=1)

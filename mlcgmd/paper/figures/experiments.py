@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, NullFormatter, NullLocator
 
 from ..provenance import captioned
-from .style import FOURTH, LONG_TIME, MD, MODEL, OTHER, WIDTH
+from .style import COMPONENT_COLOURS, LONG_TIME, MD, MODEL, OTHER, WIDTH, hues, shades
 
 
 @captioned
@@ -23,7 +23,7 @@ def training_curves(curves: pd.DataFrame) -> Figure:
     figure, axes = plt.subplots(1, len(names), figsize=(WIDTH, 2.4))
     for axis, (key, label) in zip(axes, names.items(), strict=True):
         rows = curves.dropna(subset=f"train_{key}")
-        axis.plot(rows.step, rows[f"train_{key}"], color=MD, label="training")
+        axis.plot(rows.step, rows[f"train_{key}"], ":", color=MODEL, label="training")
         axis.plot(rows.step, rows[f"validation_{key}"], color=MODEL, label="validation (EMA)")
         axis.set(xlabel="optimiser steps", title=label)
     axes[0].set_ylabel("loss per bead and component")
@@ -96,39 +96,56 @@ def _logarithmic(axis: Axis, at: np.ndarray | None = None) -> None:
         axis.set_major_formatter("{x:g}")
 
 
-def _legend(figure: Figure, axis: Axes) -> None:
-    """What lines of all panels mean, above them; nothing where there is one kind only."""
-    handles, labels = axis.get_legend_handles_labels()
-    if len(labels) > 1:
-        figure.legend(handles, labels, loc="outside upper center", ncols=4, frameon=False, fontsize=8)
+def _legend(figure: Figure, axes: Sequence[Axes]) -> None:
+    """What lines of these panels mean, above them; nothing where there is one kind only."""
+    found = {label: handle for axis in axes for handle, label in zip(*axis.get_legend_handles_labels(), strict=True)}
+    if len(found) > 1:
+        figure.legend(found.values(), found, loc="outside upper center", ncols=4, frameon=False, fontsize=8)
+
+
+def _reference(axis: Axes, column: str) -> None:
+    """A grey line where MD is, or where it is from itself, in a panel of this column of a table of experiments."""
+    if column.endswith("over_md"):
+        axis.axhline(1, color=MD, lw=1, zorder=0, label="MD's own distance")
+    elif column in ("size", "rg2.bias", "relaxation.log2"):
+        axis.axhline(float(column == "size"), color=MD, lw=1, zorder=0, label="MD")
 
 
 @captioned
-def sweep(rows: pd.DataFrame, x: tuple[str, str], panels: Mapping[str, str], hue: str, logarithmic: Sequence[str] = ()) -> Figure:
-    """Columns of a table of experiments against one of them, a panel each: a dot per seed, open where there is one only, lines through
-    means, a colour per ``hue``.
+def sweep(
+    rows: pd.DataFrame, x: tuple[str, str], panels: Mapping[str, str], hue: str, logarithmic: Sequence[str] = (), number: str = ""
+) -> Figure:
+    """Quality and cost of models and samplers against a setting: a dot per seed, open where there is one only, and lines through means;
+    grey: MD.
 
-    ``x`` and ``panels`` give a column's axis label. Columns in ``logarithmic``, the x one too, get a logarithmic axis.
+    Columns of a table of experiments against one of them, a panel each, a colour per ``hue``.
+
+    ``x`` and ``panels`` give a column's axis label. Columns in ``logarithmic``, the x one too, get a logarithmic axis. The column
+    ``number``, if there is one, is written at the points.
     """
     figure, axes = _panels(len(panels))
     column, xlabel = x
     if pd.api.types.is_numeric_dtype(rows[hue]):
         rows = rows.sort_values(hue)
+    values = list(dict.fromkeys(rows[hue]))
+    colours = hues(values) if isinstance(values[0], str) else shades(len(values))
     for axis, (name, ylabel) in zip(axes, panels.items(), strict=True):
-        for k, (value, group) in enumerate(rows.groupby(hue, sort=False)):
-            colour = sns.color_palette("colorblind")[k]
+        _reference(axis, name)
+        for (value, group), colour in zip(rows.groupby(hue, sort=False), colours, strict=True):
             alone = group.groupby(column)[column].transform("size") == 1
             axis.plot(group[column][~alone], group[name][~alone], "o", ms=3, color=colour, alpha=0.6)
             axis.plot(group[column][alone], group[name][alone], "o", ms=4, color=colour, mfc="white")
             means = group.groupby(column)[name].mean()
-            label = value if isinstance(value, str) else f"{hue.replace('_', ' ')} {value:g}"
+            label = ("not refined" if value == "none" else value) if isinstance(value, str) else f"{hue.replace('_', ' ')} {value:g}"
             axis.plot(means.index, means, "-", lw=1.2, color=colour, label=label)
+            for at, of in group.groupby(column)[number].first().items() if number else ():
+                axis.annotate(f"{of}", (at, means[at]), (2, 3), textcoords="offset points", fontsize=7, color=colour)
         axis.set(xlabel=xlabel, ylabel=ylabel)
         if name in logarithmic:
             _logarithmic(axis.yaxis)
         if column in logarithmic:
             _logarithmic(axis.xaxis, np.array(sorted(rows[column].unique())))
-    _legend(figure, axes[0])
+    _legend(figure, axes)
     sns.despine(figure)
     return figure
 
@@ -138,15 +155,15 @@ def courses(table: pd.DataFrame, unit: str, panels: Mapping[str, str], hue: str,
     """How the structure changes along simulations (a table of :func:`.course.course`): means over seeds, with their range as a band."""
     figure, axes = _panels(len(panels))
     for axis, (name, ylabel) in zip(axes, panels.items(), strict=True):
-        for k, (value, group) in enumerate(table.groupby(hue, sort=False)):
+        _reference(axis, name)
+        for (value, group), colour in zip(table.groupby(hue, sort=False), hues(list(dict.fromkeys(table[hue]))), strict=True):
             seeds = group.groupby("time")[name]
-            colour = sns.color_palette("colorblind")[k]
             axis.plot(seeds.mean().index / 1e3, seeds.mean(), "o-", ms=3, lw=1.2, color=colour, label=value)
             axis.fill_between(seeds.mean().index / 1e3, seeds.min(), seeds.max(), color=colour, alpha=0.2, lw=0)
         axis.set(xlabel=LONG_TIME[unit], ylabel=ylabel)
         if name in logarithmic:
             _logarithmic(axis.yaxis)
-    _legend(figure, axes[0])
+    _legend(figure, axes)
     sns.despine(figure)
     return figure
 
@@ -168,15 +185,24 @@ def speed(by_copies: pd.DataFrame, by_size: pd.DataFrame, engines: Mapping[str, 
         title, ylabel = names[name]
         axis.set(xlabel="copies in a batch", ylabel=ylabel, title=title)
     for name, group in by_size.groupby("system", sort=False):
-        axes[2].plot(group.beads, group.seconds, "o", ms=3, color=MODEL if name == "chain" else FOURTH, label=names[name][0])
+        axes[2].plot(
+            group.beads,
+            group.seconds,
+            "o",
+            ms=3,
+            color=COMPONENT_COLOURS[0] if name == "chain" else COMPONENT_COLOURS[2],
+            label=names[name][0],
+        )
     boxes = by_size[by_size.system == "spe"]
     scale = np.exp(np.mean(np.log(boxes.seconds) - exponent * np.log(boxes.beads)))
-    axes[2].plot(boxes.beads, scale * boxes.beads**exponent, "-", lw=1, color=FOURTH, label=rf"$\propto$ beads$^{{{exponent:.2f}}}$")
+    axes[2].plot(
+        boxes.beads, scale * boxes.beads**exponent, "-", lw=1, color=COMPONENT_COLOURS[2], label=rf"$\propto$ beads$^{{{exponent:.2f}}}$"
+    )
     axes[2].set(xlabel="beads", ylabel="seconds per ML step", title="size")
     axes[2].legend(frameon=False, fontsize=7)
     for axis in axes:
         _logarithmic(axis.xaxis, np.array(sorted(by_copies.copies.unique())) if axis is not axes[2] else None)
         _logarithmic(axis.yaxis)
-    _legend(figure, axes[0])
+    _legend(figure, axes[:1])
     sns.despine(figure)
     return figure

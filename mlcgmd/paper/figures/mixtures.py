@@ -17,12 +17,10 @@ from ...analysis.ensemble import Case, Ensemble, Species
 from ...analysis.measures import WIDTH as WIDTHS
 from ..headlines import SPECIES
 from ..provenance import captioned
-from .style import FOURTH, MD, MODEL, OTHER, UNIT, WIDTH
+from .style import MD, MODEL, OTHER, SPECIES_COLOURS, UNIT, WIDTH
 
 MARKERS = "osD^v<>"
 """Of the species, where colours tell sources apart."""
-COLOURS = (MODEL, OTHER, FOURTH)
-"""Of the species, where panels tell sources apart."""
 DIFFUSION = r"$D$ ($10^{-6}$ cm$^2$/s)"
 
 
@@ -105,7 +103,7 @@ def _parity(axis: Axes, x: pd.DataFrame, y: pd.DataFrame, column: str, colour: t
         )
 
 
-def _square(axis: Axes, values: np.ndarray, unit: float = 1e-6) -> None:
+def square(axis: Axes, values: np.ndarray, unit: float = 1e-6) -> None:
     """Equal logarithmic axes about the positive ``values``, labelled in ``unit``, with the diagonal and 10^0.1 either way."""
     values = values[np.isfinite(values) & (values > 0)]
     limits = (values.min() / 1.5, values.max() * 1.5) if len(values) else (unit / 10, 10 * unit)
@@ -139,7 +137,7 @@ def diffusion_parity(table: pd.DataFrame, sources: Mapping[str, str]) -> Figure:
     for axis, (source, label) in zip(axes[0], sources.items(), strict=True):
         learned = source == "model"
         _parity(axis, md, values[values.source == source], "value", MODEL if learned else OTHER, filled=learned)
-        _square(axis, shown)
+        square(axis, shown)
         axis.set(xlabel=f"MD: {DIFFUSION}", title=label)
     axes[0, 0].set_ylabel(DIFFUSION)
     _species_legend(axes[0, 0], _species(values))
@@ -180,13 +178,13 @@ def short_against_long(published: pd.DataFrame, table: pd.DataFrame, sources: Ma
     :func:`.scores.diffusion`'s endpoint values of ``sources`` (source -> label) against MD. In the titles: mean |log10 ratio|.
     """
     figure, axes = plt.subplots(1, 1 + len(sources), figsize=(WIDTH, 0.9 + 6.2 / (1 + len(sources))))
-    markers, colours = (dict(zip(SPECIES, kind, strict=False)) for kind in (MARKERS, COLOURS))
+    markers, colours = dict(zip(SPECIES, MARKERS, strict=False)), SPECIES_COLOURS
     columns = {"Li": ("li_50ns", "li_5ns_cm2_s"), "TFSI": ("tfsi_50ns", "tfsi_5ns"), "chain": ("poly_50ns", "poly_5ns")}
     tests = published[published.split == "test_50ns"].dropna(subset=[long for long, _ in columns.values()])
     for species, (long, brief) in columns.items():
         axes[0].plot(tests[long], tests[brief], markers[species], ms=3, color=colours[species], mew=0)
     both = np.concatenate([tests[list(pair)].to_numpy() for pair in columns.values()])
-    _square(axes[0], both, unit=1e-9)
+    square(axes[0], both, unit=1e-9)
     axes[0].set(xlabel=r"50 ns: $D$ ($10^{-9}$ cm$^2$/s)", ylabel="5 ns")
     axes[0].set_title(f"published, 353 K: {np.abs(np.log10(both[:, 1] / both[:, 0])).mean():.2f}", fontsize=9)
     values = table.set_index(["composition", "species"])
@@ -196,7 +194,7 @@ def short_against_long(published: pd.DataFrame, table: pd.DataFrame, sources: Ma
         for species in SPECIES:
             x, y = (side.endpoint.xs(species, level="species") for side in (md, other))
             axis.plot(x, y, markers[species], ms=5, color=colours[species], mew=0)
-        _square(axis, values[values.source.isin(["md", *sources])].endpoint.to_numpy(float))
+        square(axis, values[values.source.isin(["md", *sources])].endpoint.to_numpy(float))
         axis.set(xlabel=f"MD: {DIFFUSION}", ylabel=label)
         axis.set_title(f"this work: {scores.log_ratio(table, source, 'md', 'endpoint').stack().mean():.2f}", fontsize=9)
     handles = [Line2D([], [], ls="", marker=m, ms=4, color=colours[s], label=s) for s, m in markers.items()]

@@ -6,10 +6,15 @@ import matplotlib as mpl
 import numpy as np
 import seaborn as sns
 
-MD, MODEL, OTHER, FOURTH = (sns.color_palette("colorblind")[k] for k in (7, 0, 1, 2))
-"""Colours of MD, the refined model, what it is compared with, and one more."""
-COMPONENT_COLOURS = ("0.6", "#0173b2", "#f7c815", *sns.color_palette("colorblind").as_hex()[1:7])
-"""Grey for the component of the largest molecules, then blue, yellow and others."""
+MD, MODEL, OTHER, LANGEVIN = (sns.color_palette("colorblind")[k] for k in (7, 0, 1, 2))
+"""What a colour means in every figure: MD grey, the refined model blue, what it is compared with (not refined, short MD) orange, the
+paper's Langevin sampler green."""
+COMPONENT_COLOURS = ("#a3907c", "#dbb300", "#a259c4", "#5fb3b3", "#b5485d", "#6b7f3f", "#3f4a6b", "#d98cb3", "#7a5230")
+"""Of molecules, the largest first: of electrolytes the chain brown, TFSI yellow, Li violet. None of the colours above."""
+SPECIES_COLOURS = {"chain": COMPONENT_COLOURS[0], "TFSI": COMPONENT_COLOURS[1], "Li": COMPONENT_COLOURS[2]}
+"""Of what diffuses in electrolytes."""
+KINDS = {"not refined": OTHER, "none": OTHER, "Langevin": LANGEVIN, "few-step": MODEL, "refined": MODEL, "flow": MODEL}
+"""Colours of the kinds of simulations that tables of experiments name, by how the name begins."""
 LONG_TIME = {"tau": r"time ($10^3\,\tau$)", "ps": "time (ns)"}
 """Axis label of a thousand time units."""
 UNIT = {"sigma": r"\sigma", "angstrom": r"\mathrm{\AA}", "tau": r"\tau", "ps": r"\mathrm{ps}"}
@@ -30,6 +35,20 @@ def style() -> None:
             "figure.constrained_layout.use": True,
         }
     )
+
+
+def shades(n: int) -> list[tuple[float, float, float]]:
+    """Colours without a meaning of their own, in order from light to dark: of steps of a setting, of systems."""
+    return [tuple(colour) for colour in sns.color_palette("blend:#f08ab8,#5c0a4e", n)] if n > 1 else [(0.7, 0.2, 0.5)]
+
+
+def hues(labels: Sequence[str]) -> list[tuple[float, float, float]]:
+    """A colour for each label of a table: that of :data:`KINDS`, a further one of a kind lighter or darker; or :func:`shades`."""
+    kinds = [next((kind for kind in KINDS if label.startswith(kind)), None) for label in labels]
+    if None in kinds:
+        return shades(len(labels))
+    seen = [kinds[:k].count(kind) for k, kind in enumerate(kinds)]
+    return [tuple(np.clip(np.array(KINDS[kind]) * 0.7**before, 0, 1)) for kind, before in zip(kinds, seen, strict=True) if kind]
 
 
 def component_colours(component_name: Sequence[str], component: np.ndarray, molecule: np.ndarray, mass: np.ndarray) -> dict[str, str]:

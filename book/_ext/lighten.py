@@ -1,0 +1,41 @@
+"""Make the pages light: of the theme's icons keep those that a page uses, and lay a picture beside them that previews can show.
+
+The icon library is a script of 1.5 MB with some two thousand drawings, and every page loads it.
+"""
+
+import re
+import shutil
+from pathlib import Path
+from typing import Any
+
+from sphinx.application import Sphinx
+from sphinx.errors import ExtensionError
+
+ICON = re.compile(r'"?([a-z0-9-]+)"?:\[\d+,\d+,\[[^\]]*\],"[0-9a-f]+",(?:"[^"]*"|\["[^"]*","[^"]*"\])\],?')
+"""A drawing in Font Awesome's script: name, size, other names, code, path."""
+NAME = re.compile(r"\bfa-([a-z0-9-]+)")
+PREVIEW = "at_a_glance.png"
+
+
+def subset(script: str, names: set[str]) -> str:
+    """The script with these drawings only."""
+    return ICON.sub(lambda found: found[0] if found[1] in names else "", script)
+
+
+def _lighten(app: Sphinx, exception: Exception | None) -> None:
+    if exception or app.builder.format != "html":
+        return
+    out = Path(app.outdir)
+    scripts = list((out / "_static" / "vendor").glob("fontawesome/*/js/all.min.js"))
+    if len(scripts) != 1:
+        raise ExtensionError(f"the theme has {len(scripts)} scripts of icons, not one: book/_ext/lighten.py must follow it")
+    pages = [*out.rglob("*.html"), *(out / "_static" / "scripts").glob("*.js")]
+    names = {name for page in pages for name in NAME.findall(page.read_text())}
+    scripts[0].write_text(subset(scripts[0].read_text(), names))
+    shutil.copyfile(Path(app.srcdir).parent / "figures" / PREVIEW, out / "_static" / "preview.png")
+
+
+def setup(app: Sphinx) -> dict[str, Any]:
+    """Act on what was built."""
+    app.connect("build-finished", _lighten)
+    return {"parallel_read_safe": True, "parallel_write_safe": True}

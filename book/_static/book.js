@@ -1,0 +1,30 @@
+/* Figures open alone, as large as the screen; the tables of all numbers can be filtered. No library, no network. */
+document.addEventListener("DOMContentLoaded", () => {
+  const article = document.querySelector(".bd-article");
+  if (!article) return;
+  for (const image of article.querySelectorAll("img")) {
+    if (image.closest("a")) continue;
+    const link = document.createElement("a");
+    link.href = image.src;
+    link.className = "enlarge";
+    image.replaceWith(link);
+    link.append(image);
+  }
+  const rows = article.querySelectorAll("table[class*='results-'] tbody tr, table.targets tbody tr");
+  if (!rows.length) return;
+  const label = document.createElement("label");
+  label.className = "filter";
+  label.textContent = "Show the rows with ";
+  const field = document.createElement("input");
+  field.type = "search";
+  field.placeholder = "such as: relaxation, spe.D, no";
+  label.append(field);
+  article.querySelector("h2").closest("section").before(label);
+  field.addEventListener("input", () => {
+    const words = field.value.toLowerCase().split(/\s+/);
+    for (const row of rows) {
+      const text = row.textContent.toLowerCase();
+      row.hidden = !words.every((word) => text.includes(word));
+    }
+  });
+});
