@@ -48,6 +48,11 @@ class Model(nn.Module):
     Attributes:
         config: what the simulator is, with its time step and the particle types and components that it knows.
         domain: the range of systems that it was trained on.
+
+    >>> from mlcgmd.paths import SHIPPED
+    >>> model = Model.load(SHIPPED / "models" / "chain.safetensors")
+    >>> model.config.units
+    ('sigma', 'tau', 'm')
     """
 
     def __init__(self, config: SimulatorConfig, refiner_layers: int, domain: Domain) -> None:
