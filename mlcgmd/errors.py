@@ -5,7 +5,16 @@ Files that are not there, or that may not be read or written, stay the system's 
 
 
 class MlcgmdError(ValueError):
-    """Wrong input; the message tells what, where and what to do. Its subclasses stand beside what raises them."""
+    """Wrong input; the message tells what, where and what to do. Its subclasses stand beside what raises them.
+
+    >>> from mlcgmd import load
+    >>> load("run.docx")
+    Traceback (most recent call last):
+    mlcgmd.data.trajectory.TrajectoryError: run.docx: the ending '.docx' is not known; ...
+    >>> from mlcgmd.data.trajectory import TrajectoryError
+    >>> issubclass(TrajectoryError, MlcgmdError)
+    True
+    """
 
 
 class DivergedError(MlcgmdError, ArithmeticError):

@@ -60,6 +60,16 @@ def compare(
     Raises:
         MlcgmdError: a simulation without MD or of other beads, none at all or no frames left; or a temperature for charges that are not
             known or not neutral.
+
+    >>> from mlcgmd.data import mapping, readers, simulation
+    >>> from mlcgmd.paths import SHIPPED
+    >>> (run,) = simulation.load(SHIPPED / "simulations" / "kg-melt.nc")
+    >>> files = [SHIPPED / "kg-melt" / f"melt-2.{kind}.gz" for kind in ("dump", "data")]
+    >>> fine = readers.load(*files, system=run.attrs["system"], component_name={"(1)30": "chain"})
+    >>> md = mapping.partition(fine, run.attrs["level"]).apply(fine)
+    >>> table = compare(md, run).set_index("measure")
+    >>> bool(abs(table.value["rg2"] / table.md["rg2"] - 1) < 0.1)
+    True
     """
     positive("K", optional=True)("temperature", temperature)
     seeds, runs = ensembles(md, run, discard)

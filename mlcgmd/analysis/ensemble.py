@@ -66,6 +66,12 @@ class Ensemble:
         bead_rg2: squared radius of gyration (R, F, B) of the particles in each bead, None if it is not known.
         units: of length, time and mass.
         failed: replicas that failed; they are not in ``position``.
+
+    >>> from mlcgmd.data import simulation
+    >>> from mlcgmd.paths import SHIPPED
+    >>> (run,) = simulation.load(SHIPPED / "simulations" / "kg-melt.nc")
+    >>> Ensemble.of(run).position.shape == run.position.shape
+    True
     """
 
     name: str

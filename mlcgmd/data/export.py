@@ -135,6 +135,14 @@ def export(run: xr.Dataset, path: Path | str, replica: int = 0) -> list[Path]:
     Raises:
         MlcgmdError: another format.
         TrajectoryError: as :func:`to_mdtraj`.
+
+    >>> import tempfile
+    >>> from mlcgmd.paths import SHIPPED
+    >>> from mlcgmd.data.trajectory import load
+    >>> run = load(SHIPPED / "chain-smoke" / "test-000.nc")
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     [file.name for file in export(run, Path(folder) / "chain.xtc")]
+    ['chain.xtc', 'chain.pdb']
     """
     path = Path(path)
     if path.suffix not in FORMATS:

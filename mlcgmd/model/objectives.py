@@ -35,7 +35,14 @@ TEACHER = Flow(8, angle=1.5)
 
 @dataclass(frozen=True)
 class TrainConfig:
-    """How a model is trained."""
+    """How a model is trained.
+
+    >>> TrainConfig(time_step=80, steps=6000, width=32).width
+    32
+    >>> TrainConfig(time_step=80, steps=0)
+    Traceback (most recent call last):
+    mlcgmd.errors.MlcgmdError: TrainConfig: steps is 0; give a whole number from 1 on
+    """
 
     time_step: float
     """One ML step, in the data's time unit."""

@@ -95,6 +95,15 @@ def simulate(
         OutOfRangeError: a system is outside of what the model was trained on; the message names the quantity and both numbers.
         MlcgmdError: no steps, replicas or systems, another argument out of its range, a device that is
             not there; or ``path`` or its leftovers belong to a run with other arguments or of other data.
+
+    >>> from mlcgmd.data.trajectory import load
+    >>> from mlcgmd.model.system import coarse_grain
+    >>> from mlcgmd.paths import SHIPPED
+    >>> model = Model.load(SHIPPED / "models" / "chain.safetensors")
+    >>> system = coarse_grain(load(SHIPPED / "chain-laptop" / "test-000.nc"), model.config.level)
+    >>> (run,) = simulate(model, system, steps=3, replicas=2, progress=False)
+    >>> dict(run.sizes)["replica"], run.time.values / model.config.time_step, run.failure.values.tolist()
+    (2, array([0., 1., 2.]), ['', ''])
     """
     for name, number, rule in (
         *(("steps", steps, COUNT), ("replicas", replicas, COUNT), ("save_every", save_every, COUNT), ("seed", seed, SEED)),

@@ -154,12 +154,51 @@ def several(systems: Sequence[CoarseSystem] | CoarseSystem) -> list[CoarseSystem
     return found
 
 
+def in_common_terms(systems: Sequence[CoarseSystem]) -> list[CoarseSystem]:
+    """The systems with indices into the same names: all particle types and, in boxes, components, in the order of their occurrence.
+
+    Raises:
+        MlcgmdError: there are none, or they differ in level, or some are in a box and some are not.
+    """
+    if not systems:
+        raise MlcgmdError("there are no systems to train on; give at least one coarse-grained trajectory")
+    check_alike(systems)
+    types, components = (
+        list(dict.fromkeys(name for s in systems for name in getattr(s, names))) for names in ("type_name", "component_name")
+    )
+    return [s.in_terms_of(types, components) for s in systems]
+
+
+def check_alike(systems: Sequence[CoarseSystem]) -> None:
+    """Refuse systems that no model can know together.
+
+    Raises:
+        MlcgmdError: they differ in level or units, or some are in a box and some are not.
+    """
+    first = systems[0]
+    for s in systems:
+        if (s.level, s.box is None) != (first.level, first.box is None):
+            here, there = ("without" if x.box is None else "in" for x in (s, first))
+            raise MlcgmdError(
+                f"{s.name} is at level {s.level:g} {here} a box, {first.name} at level {first.level:g} {there} one;"
+                " train on systems of one kind"
+            )
+        if s.units != first.units:
+            raise MlcgmdError(f"{s.name} is in {', '.join(s.units)}, {first.name} in {', '.join(first.units)}; use one set of units")
+
+
 def coarse_grain(fine: xr.Dataset, level: float) -> CoarseSystem:
     """Coarse-grain a trajectory once, for training or as the start of a simulation.
 
     Raises:
         trajectory.TrajectoryError: the box changes in time, which no model here learns.
         MappingError: as :func:`.mapping.partition`.
+
+    >>> from mlcgmd.paths import SHIPPED
+    >>> fine = trajectory.load(SHIPPED / "chain-smoke" / "test-000.nc")
+    >>> system = coarse_grain(fine, level=8)
+    >>> round(fine.sizes["particle"] / len(system.mass), 1), system.coarse.attrs["level"]
+    (8.5, 8.0)
     """
     mapping = partition(fine, level)
     if "box" in fine and not np.allclose(fine.box, fine.box[0], rtol=1e-4):

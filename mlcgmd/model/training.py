@@ -26,7 +26,7 @@ from .domain import Domain
 from .model import CheckpointError, Model, check_device
 from .objectives import CURVES, LAST, Distillation, TrainConfig, Training
 from .simulator import SimulatorConfig
-from .system import CoarseSystem, several
+from .system import CoarseSystem, check_alike, in_common_terms, several
 from .windows import Windows
 
 logging.getLogger("pytorch_lightning").setLevel(logging.ERROR)  # it sets its own level when it is imported, and advertises
@@ -48,39 +48,6 @@ class _Progress(lightning.Callback):
 
     def on_exception(self, *_: Any) -> None:
         self.bar.close()
-
-
-def in_common_terms(systems: Sequence[CoarseSystem]) -> list[CoarseSystem]:
-    """The systems with indices into the same names: all particle types and, in boxes, components, in the order of their occurrence.
-
-    Raises:
-        MlcgmdError: there are none, or they differ in level, or some are in a box and some are not.
-    """
-    if not systems:
-        raise MlcgmdError("there are no systems to train on; give at least one coarse-grained trajectory")
-    check_alike(systems)
-    types, components = (
-        list(dict.fromkeys(name for s in systems for name in getattr(s, names))) for names in ("type_name", "component_name")
-    )
-    return [s.in_terms_of(types, components) for s in systems]
-
-
-def check_alike(systems: Sequence[CoarseSystem]) -> None:
-    """Refuse systems that no model can know together.
-
-    Raises:
-        MlcgmdError: they differ in level or units, or some are in a box and some are not.
-    """
-    first = systems[0]
-    for s in systems:
-        if (s.level, s.box is None) != (first.level, first.box is None):
-            here, there = ("without" if x.box is None else "in" for x in (s, first))
-            raise MlcgmdError(
-                f"{s.name} is at level {s.level:g} {here} a box, {first.name} at level {first.level:g} {there} one;"
-                " train on systems of one kind"
-            )
-        if s.units != first.units:
-            raise MlcgmdError(f"{s.name} is in {', '.join(s.units)}, {first.name} in {', '.join(first.units)}; use one set of units")
 
 
 def build_model(training: Windows, config: TrainConfig) -> Model:
@@ -130,6 +97,17 @@ def train(
             a device that is not there; or ``folder`` holds a run of another config or of other data, or one that runs now.
         CheckpointError: the checkpoint in ``folder`` is damaged.
         DivergedError: loss or weights ceased to be finite; the last good checkpoint is kept.
+
+    >>> import tempfile
+    >>> from mlcgmd.data.trajectory import load
+    >>> from mlcgmd.model.system import coarse_grain
+    >>> from mlcgmd.paths import SHIPPED
+    >>> systems = [coarse_grain(load(SHIPPED / "chain-smoke" / f"train-00{k}.nc"), level=8) for k in range(2)]
+    >>> config = TrainConfig(time_step=40, steps=2, width=8, layers=1, refiner_layers=1)
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     model, curves = train(systems, [], config, folder, progress=False)
+    >>> model.config.time_step, model.domain.density
+    (40, None)
     """
     folder, device = Path(folder), check_device(config.device)
     systems, validation = several(systems), several(validation)

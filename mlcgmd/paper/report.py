@@ -65,6 +65,13 @@ def report(
 
     Raises:
         MlcgmdError: as there.
+
+    >>> from mlcgmd.data import simulation
+    >>> from mlcgmd.paths import SHIPPED
+    >>> (run,) = simulation.load(SHIPPED / "simulations" / "kg-melt.nc")
+    >>> found = report(run.isel(replica=0), run)  # one replica as if it were MD
+    >>> "bonds" in found.figures, len(found.table) > 5
+    (True, True)
     """
     table = compare(md, run, discard, temperature)
     seeds, runs = ensembles(md, run, discard)
