@@ -140,3 +140,18 @@ def test_of_the_icons_those_that_pages_use_are_kept() -> None:
     assert module.subset(script, {"arrow-up"}) == 'var a={"arrow-up":[384,512,[8593],"f062","M3z"],};'
     assert module.subset(script, {"moon", "two"}).count("M") == 3
     assert (ROOT / "figures" / module.PREVIEW).is_file()
+
+
+def test_links_that_lead_nowhere_are_found(tmp_path: Path) -> None:
+    module = extension("check_links")
+    (tmp_path / "sub").mkdir()
+    (tmp_path / "a.html").write_text('<h1 id="top"></h1><a href="sub/b.html#c&amp;d"></a><a href="#top"></a><a href="https://x.org/y"></a>')
+    (tmp_path / "sub" / "b.html").write_text('<h1 id="c&amp;d"></h1><a class="x" href="../a.html"></a>')
+    assert module.broken(tmp_path) == []
+    (tmp_path / "sub" / "b.html").write_text('<img alt="a" src="no.png"><a href="../a.html#bottom"></a><a href="#gone"></a>')
+    assert module.broken(tmp_path) == [
+        "a.html: sub/b.html#c&amp;d",
+        "sub/b.html: #gone",
+        "sub/b.html: ../a.html#bottom",
+        "sub/b.html: no.png",
+    ]
