@@ -43,7 +43,7 @@ def _forget_modules_without_source(app: Sphinx) -> list[Any]:
 
 
 def _check(app: Sphinx, exception: Exception | None) -> None:
-    if exception or app.builder.format != "html":
+    if exception or app.builder.name != "html":
         return
     if found := broken(Path(app.outdir)):
         raise ExtensionError("links that lead nowhere:\n" + "\n".join(found))
