@@ -134,9 +134,28 @@ def test_each_picture_is_in_the_gallery_as_it_was_made() -> None:
         assert (BOOK / "notebooks" / f"{sidecar['notebook']}.ipynb").exists()
 
 
-def test_of_the_icons_those_that_pages_use_are_kept() -> None:
+def test_pages_load_what_they_use() -> None:
     module = extension("lighten")
     script = 'var a={moon:[384,512,[127769,9214],"f186","M1 2z"],"arrow-up":[384,512,[8593],"f062","M3z"],two:[1,2,[],"e1",["M1","M2"]]};'
     assert module.subset(script, {"arrow-up"}) == 'var a={"arrow-up":[384,512,[8593],"f062","M3z"],};'
     assert module.subset(script, {"moon", "two"}).count("M") == 3
     assert (ROOT / "figures" / module.PREVIEW).is_file()
+    loaded = '<script>window.MathJax = {"options": {}}</script><script defer="defer" src="../vendor/mathjax/tex-mml-chtml.js"></script>'
+    fonts = '<link rel="preload" as="font" type="font/woff2" href="vendor/fontawesome/6.5.2/webfonts/fa-solid-900.woff2" />'
+    assert module.page(f"<b>{fonts}{loaded}</b>") == "<b></b>"
+    assert module.page(equation := f'{loaded}<div class="math notranslate">') == equation
+
+
+def test_links_that_lead_nowhere_are_found(tmp_path: Path) -> None:
+    module = extension("check_links")
+    (tmp_path / "sub").mkdir()
+    (tmp_path / "a.html").write_text('<h1 id="top"></h1><a href="sub/b.html#c&amp;d"></a><a href="#top"></a><a href="https://x.org/y"></a>')
+    (tmp_path / "sub" / "b.html").write_text('<h1 id="c&amp;d"></h1><a class="x" href="../a.html"></a>')
+    assert module.broken(tmp_path) == []
+    (tmp_path / "sub" / "b.html").write_text('<img alt="a" src="no.png"><a href="../a.html#bottom"></a><a href="#gone"></a>')
+    assert module.broken(tmp_path) == [
+        "a.html: sub/b.html#c&amp;d",
+        "sub/b.html: #gone",
+        "sub/b.html: ../a.html#bottom",
+        "sub/b.html: no.png",
+    ]
