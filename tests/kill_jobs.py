@@ -95,14 +95,18 @@ def kill(job: Callable[[Path], list[Path]], folder: Path, kills: int) -> list[di
     duration, expected = time.monotonic() - begun, content(folder / "whole")
     found = []
     for k in range(kills):
-        here = folder / str(k)
-        process = started(job, here)
-        time.sleep(duration * (k + 0.5) / kills)
-        os.kill(process, signal.SIGKILL)
-        killed = os.WIFSIGNALED(os.waitpid(process, 0)[1])
+        delay, killed = duration * (k + 0.5) / kills, False
+        for attempt in range(8):  # durations vary: what was done before the kill is begun anew, and killed sooner
+            here = folder / f"{k}-{attempt}"
+            process = started(job, here)
+            time.sleep(delay)
+            os.kill(process, signal.SIGKILL)
+            killed, delay = os.WIFSIGNALED(os.waitpid(process, 0)[1]), delay / 2
+            if killed:
+                break
         status = os.waitpid(started(job, here), 0)[1]
         lost = [name for name in expected if status or content(here).get(name) != expected[name]]
-        left = [str(path.relative_to(here)) for path in here.rglob("*.partial") if path.exists()]
+        left = [str(path.relative_to(here)) for path in here.rglob("*.partial")]
         found.append({"killed": killed, "lost": lost, "left": left})
     return found
 

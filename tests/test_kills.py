@@ -26,10 +26,4 @@ def found(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[dict]]:
 @pytest.mark.parametrize("kill", range(KILLS))
 @pytest.mark.parametrize("job", JOBS)
 def test_a_killed_job_that_is_run_again_loses_nothing(job: str, kill: int, found: dict[str, list[dict]]) -> None:
-    assert found[job][kill]["lost"] == [] and found[job][kill]["left"] == []
-
-
-@pytest.mark.parametrize("job", JOBS)
-def test_jobs_are_killed_and_not_done(job: str, found: dict[str, list[dict]]) -> None:
-    """Durations vary, but most kills must hit a job at work."""
-    assert sum(kill["killed"] for kill in found[job]) > KILLS // 2
+    assert found[job][kill] == {"killed": True, "lost": [], "left": []}
