@@ -11,7 +11,7 @@ export PATH := $(abspath $(VENV))/bin:$(PATH)
 INSTALLED := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help book test reproduce lint clean
+.PHONY: help book test fuzz reproduce lint clean
 
 help: ## this list
 	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /\1\t/' | expand -t 12
@@ -29,6 +29,9 @@ book: $(INSTALLED) ## build the book from the executed notebooks into _build/htm
 
 test: $(INSTALLED) ## unit tests, and the notebooks rerun and compared (nbval)
 	python -m pytest --nbval --nbval-current-env
+
+fuzz: $(INSTALLED) ## read 20,000 files damaged at random, try wrong inputs, kill jobs; records what escaped
+	python workflow/fuzz.py
 
 reproduce: $(INSTALLED) ## run the notebooks: SCALE=smoke|laptop|gpu|paper, FROM=md runs the MD too, ABLATIONS=1 retrains the ablations, SPEED=1 times anew; resumes
 	python workflow/run.py --cores all --rerun-incomplete --config scale=$(SCALE) $(if $(FROM),from=$(FROM)) $(if $(ABLATIONS),ablations=$(ABLATIONS)) $(if $(SPEED),speed=$(SPEED))

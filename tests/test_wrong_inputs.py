@@ -4,8 +4,10 @@ import copy
 import hashlib
 import io
 import json
+import re
 import shutil
 import stat
+import sys
 import tarfile
 import zipfile
 from collections.abc import Callable
@@ -15,6 +17,7 @@ from pathlib import Path
 import h5py
 import numpy as np
 import pytest
+import pytorch_lightning as lightning
 import torch
 import xarray as xr
 from mixtures import simulated, toy
@@ -25,7 +28,7 @@ from toys import toy_boxes, toy_systems
 from mlcgmd import cli, parallel
 from mlcgmd.analysis.check import check
 from mlcgmd.analysis.compare import compare
-from mlcgmd.data import archives, simulation, trajectory
+from mlcgmd.data import archives, hdf5, simulation, trajectory
 from mlcgmd.data.published import fetch
 from mlcgmd.data.readers import load
 from mlcgmd.errors import DivergedError, MlcgmdError
@@ -42,6 +45,10 @@ from mlcgmd.model.system import coarse_grain
 from mlcgmd.model.training import TrainConfig, build_model, in_common_terms, train
 from mlcgmd.model.windows import Windows
 from mlcgmd.paper import datasets
+from mlcgmd.paths import CHECKOUT
+
+sys.path.insert(0, str(CHECKOUT / "workflow"))
+import notebooks
 
 Table = dict[str, tuple[Callable, str]]
 
@@ -809,6 +816,90 @@ def test_run_files_that_say_something_else(case: str, tmp_path: Path, monkeypatc
     with pytest.raises(SystemExit, match=message):
         cli.main(["train", "run.yaml"])
     assert [path.name for path in tmp_path.iterdir()] == ["run.yaml"]
+
+
+CELL = 'level = 15  # particles per bead\nname = "a"\noptions = {"radius": 7.0}'
+PARAMETERS: Table = {
+    "misspelt": (lambda: notebooks.with_parameters(CELL, {"levle": 3}), "there is no parameter levle; there are level, name, options"),
+    "several": (lambda: notebooks.with_parameters(CELL, {"b": 3, "a": 1}), "there is no parameter a, b; there are"),
+    "empty name": (lambda: notebooks.with_parameters(CELL, {"": 3}), "there is no parameter ; there are"),
+    "code": (lambda: notebooks.with_parameters(CELL, {"level; import os": 3}), "there is no parameter level; import os"),
+    "text for a mapping": (lambda: notebooks.with_parameters(CELL, {"options": "radius: 7"}), "options is 'radius: 7': give a mapping"),
+    "list for a mapping": (lambda: notebooks.with_parameters(CELL, {"options": [7]}), r"options is \[7\]: give a mapping"),
+    "number for a mapping": (lambda: notebooks.with_parameters(CELL, {"options": 7}), "options is 7: give a mapping"),
+    "nothing for a mapping": (lambda: notebooks.with_parameters(CELL, {"options": None}), "options is None: give a mapping"),
+}
+
+
+@pytest.mark.parametrize("case", PARAMETERS)
+def test_parameters_that_a_notebook_has_not(case: str) -> None:
+    call, message = PARAMETERS[case]
+    refused(call, message)
+
+
+COMMANDS: dict[str, tuple[list[str], str]] = {
+    "no command": ([], "required: COMMAND"),
+    "unknown command": (["trian"], "invalid choice: 'trian'"),
+    "no run file": (["train"], "required: run"),
+    "no steps": (["simulate", "a.safetensors", "a.nc", "--output", "b.nc"], "required: --steps"),
+    "steps of text": (["simulate", "a", "a.nc", "--output", "b.nc", "--steps", "two"], "invalid int value: 'two'"),
+    "half a step": (["simulate", "a", "a.nc", "--output", "b.nc", "--steps", "1.5"], "invalid int value: '1.5'"),
+    "unknown option": (["check", "a.nc", "--levle", "3"], "unrecognized arguments: --levle 3"),
+    "level of text": (["check", "a.nc", "--level", "three"], "invalid float value: 'three'"),
+    "no set": (["datasets", "build"], "required: name"),
+    "half a process": (["datasets", "build", "chain-smoke", "--processes", "0.5"], "invalid int value"),
+    "a file that is not there": (["check", "a.nc"], "mlcgmd: a.nc is not there"),
+    "a model that is not there": (["simulate", "a", "a.nc", "--output", "b.nc", "--steps", "1"], "mlcgmd: there is no model a; train one"),
+    "a run that is not there": (["compare", "a.nc", "b.nc"], "mlcgmd: there is no simulation a.nc"),
+    "a run file that is not there": (["train", "a.yaml"], "mlcgmd: .*No such file.*a.yaml"),
+    "another format": (["simulate", "a", "a.nc", "--output", "b.nc", "--steps", "1", "--export", "a.foo"], "give one of .xtc"),
+    "an option without a value": (["check", "a.nc", "--option", "units"], "--option units: give NAME=VALUE"),
+    "an option that is no YAML": (["check", "a.nc", "--option", "units=[1"], "give values as YAML has them"),
+    "unknown set": (["datasets", "verify", "chain"], "mlcgmd: there is no data set 'chain'"),
+    "unknown split": (["datasets", "build", "chain-smoke", "val"], "mlcgmd: there is no split 'val'"),
+}
+
+
+@pytest.mark.parametrize("case", COMMANDS)
+def test_command_lines_that_ask_for_something_else(
+    case: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    arguments, message = COMMANDS[case]
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(SystemExit) as caught:
+        cli.main(arguments)
+    assert caught.value.code not in (0, None)
+    assert re.search(message, f"{caught.value} {capsys.readouterr().err}")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_full_disk_is_said_before_a_file_is_begun(small: xr.Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """HDF5 ends the process where the disk becomes full while it writes."""
+    before = trajectory.save(small, tmp_path / "a.nc").read_bytes()
+    monkeypatch.setattr(hdf5.shutil, "disk_usage", lambda _: type("usage", (), {"free": small.nbytes}))
+    with pytest.raises(OSError, match=r"the disk is full: .*a\.nc needs up to .* are free; make room and run it again"):
+        trajectory.save(small, tmp_path / "a.nc")
+    with pytest.raises(OSError, match=r"the disk is full: .*b\.nc"):
+        simulation.save([small], tmp_path / "b.nc")
+    assert [path.read_bytes() for path in tmp_path.iterdir()] == [before]
+
+
+def test_a_training_on_a_full_disk_keeps_its_last_good_state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    whole, _ = train(toy_systems(1), [], SHORT, tmp_path / "whole", progress=False)
+    save = lightning.Trainer.save_checkpoint
+
+    def full(self: lightning.Trainer, path: Path) -> None:
+        if self.global_step == 2:
+            path.write_bytes(b"half")
+            raise OSError(28, "No space left on device")
+        save(self, path)
+
+    with monkeypatch.context() as patch, pytest.raises(OSError, match="the disk is full: .* has its last good state; make room"):
+        patch.setattr(lightning.Trainer, "save_checkpoint", full)
+        train(toy_systems(1), [], SHORT, tmp_path / "run", progress=False)
+    assert not list((tmp_path / "run").glob("*.partial"))
+    again, _ = train(toy_systems(1), [], SHORT, tmp_path / "run", progress=False)
+    assert all(torch.equal(a, b) for a, b in zip(whole.state_dict().values(), again.state_dict().values(), strict=True))
 
 
 def test_a_bug_keeps_its_traceback(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -11,28 +11,32 @@ import multiprocessing
 import os
 import resource
 import signal
+import subprocess
+import sys
 import tempfile
 import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+from xml.etree import ElementTree
 
 import h5py
 import numpy as np
 import xarray as xr
 
-from mlcgmd import cli
+from mlcgmd import cli, parallel
 from mlcgmd.data import simulation, trajectory
 from mlcgmd.data.export import export
 from mlcgmd.data.lammps import from_lammps
-from mlcgmd.data.published import from_polymer_folder
+from mlcgmd.data.published import POLYMER_FILES, from_polymer_folder
 from mlcgmd.data.readers import load
 from mlcgmd.errors import MlcgmdError
 from mlcgmd.model.model import Model
 from mlcgmd.model.system import coarse_grain
 from mlcgmd.model.training import TrainConfig, build_model, in_common_terms
 from mlcgmd.model.windows import Windows
-from mlcgmd.paths import CHECKOUT
+from mlcgmd.paper.results import record
+from mlcgmd.paths import CHECKOUT, RESULTS
 
 CASES = CHECKOUT / "tests" / "cases"
 FRAMES = 6
@@ -58,6 +62,11 @@ SECONDS, MEMORY = 20, 3 * 2**30
 """What one file may take: longer is a hang; more memory than before by so many bytes is refused by the system."""
 CHUNK = 250
 """Files read by one process."""
+FILES = {"LAMMPS dump": 3500, "LAMMPS data": 3500, "PDB": 2000, "NetCDF": 2500, "simulation": 1500, "safetensors": 3500, "YAML": 2500}
+FILES |= {f"h5 {key}": 400 for key in POLYMER_FILES}
+"""How many of each kind ``make fuzz`` reads."""
+INPUTS, KILLS = "test_wrong_inputs", "test_kills"
+"""Tests each of whose cases is a wrong input, or a killed job."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -252,3 +261,56 @@ def read_damaged(name: str, files: int, first: int = 0) -> dict[int, str]:
         if begun is not None:
             escapes[begun], seed = f"the process ended with {process.exitcode}", begun + 1
     return escapes
+
+
+def cases(name: str) -> tuple[int, int, int]:
+    """Of the cases of ``tests/NAME.py``: how many there are, how many raised nothing, how many failed otherwise."""
+    with tempfile.TemporaryDirectory() as folder:
+        report = Path(folder, "report.xml")
+        command = [sys.executable, "-m", "pytest", "-q", f"tests/{name}.py", f"--junitxml={report}"]
+        subprocess.run(command, cwd=CHECKOUT, check=False)
+        found = [case for case in ElementTree.parse(report).iter("testcase") if "[" in case.attrib["name"]]
+    failures = ["".join(str(failure.attrib) for failure in case if failure.tag in ("failure", "error")) for case in found]
+    silent = sum("DID NOT RAISE" in failure for failure in failures)
+    return len(found), silent, sum(map(bool, failures)) - silent
+
+
+def main() -> None:
+    """Read all damaged files, run the tests of wrong inputs and of kills, record how many there were and how many escaped."""
+    inputs, silent, raw = cases(INPUTS)
+    kills, lost_silently, lost = cases(KILLS)
+    jobs = [(name, min(CHUNK, files - first), first) for name, files in FILES.items() for first in range(0, files, CHUNK)]
+    escapes = parallel.each(read_damaged, jobs, label="damaged files", unit="part")
+    for (name, *_), found in zip(jobs, escapes, strict=True):
+        for seed, what in found.items():
+            print(f"{name}, seed {seed}: {what}")
+    files, escaped = sum(FILES.values()), sum(map(len, escapes))
+    rows: list[tuple[str, str, int, int, str]] = [
+        ("bad_inputs", "wrong inputs that are tried in the tests", inputs, inputs, ">= 250"),
+        ("silent", "wrong inputs that are taken without a word", silent, inputs, "== 0"),
+        ("raw", "wrong inputs that are answered by another error than the library's", raw, inputs, "== 0"),
+        ("kills", "jobs that are killed at work and run again", kills, kills, ">= 48"),
+        ("kills_lost", "jobs that were killed and lost something", lost_silently + lost, kills, "== 0"),
+        ("fuzzed", "files damaged at random that are read", files, files, ">= 20000"),
+        ("fuzz_escapes", "damaged files that end in another error, a crash, a hang or another answer", escaped, files, "== 0"),
+    ]
+    record(
+        [
+            {
+                "id": f"reliability.{name}",
+                "quantity": f"reliability: {words}",
+                "value": value,
+                "error": None,
+                "unit": "",
+                "n": n,
+                "target": target,
+            }
+            for name, words, value, n, target in rows
+        ],
+        "reliability",
+        RESULTS,
+    )
+
+
+if __name__ == "__main__":
+    main()

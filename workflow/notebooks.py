@@ -13,6 +13,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from mlcgmd.errors import MlcgmdError
 from mlcgmd.paths import ROOT, RUNS, atomic
 
 LIBRARY = Path("mlcgmd")
@@ -71,17 +72,17 @@ def with_parameters(code: str, given: Mapping[str, Any]) -> str:
     "level = 30  # particles per bead\\nmodel = 'chain'"
 
     Raises:
-        ValueError: a parameter that is not there, or text where a mapping is.
+        MlcgmdError: a parameter that is not there, or text where a mapping is.
     """
     values = {node.targets[0].id: node.value for node in ast.parse(code).body if isinstance(node, ast.Assign)}  # type: ignore[attr-defined]
     if unknown := sorted(set(given) - set(values)):
-        raise ValueError(f"there is no parameter {', '.join(unknown)}; there are {', '.join(values)}")
+        raise MlcgmdError(f"there is no parameter {', '.join(map(str, unknown))}; there are {', '.join(values)}")
     lines = code.splitlines()
     for name, node in reversed(values.items()):
         if name not in given:
             continue
         if isinstance(node, ast.Dict) and not isinstance(given[name], dict):
-            raise ValueError(f'{name} is {given[name]!r}: give a mapping, such as {{"{name}": {{"radius": 7.0}}}}')
+            raise MlcgmdError(f'{name} is {given[name]!r}: give a mapping, such as {{"{name}": {{"radius": 7.0}}}}')
         first, last = node.lineno - 1, (node.end_lineno or node.lineno) - 1
         before = lines[first].encode()[: node.col_offset].decode()
         after = lines[last].encode()[node.end_col_offset :].decode()
@@ -97,7 +98,7 @@ def execute(source: Path, output: Path, parameters: dict[str, Any]) -> None:
     A failed run leaves the notebook, with its error, in the folder ``runs/failed``.
 
     Raises:
-        ValueError: as :func:`with_parameters`.
+        MlcgmdError: as :func:`with_parameters`.
     """
     import nbformat  # only this function needs the two: the Snakefile imports the other one in every job
     import papermill

@@ -1,6 +1,7 @@
-"""HDF5 files from elsewhere: whether they can hold what they declare, before memory is asked for; and files that a full disk cuts off."""
+"""HDF5 files from elsewhere: whether they can hold what they declare, before memory is asked for; and whether there is room for one."""
 
 import mmap
+import shutil
 import struct
 from pathlib import Path
 
@@ -30,6 +31,18 @@ def check(path: Path | str) -> None:
     held = Path(path).stat().st_size
     if sum(sizes) > max(SMALL, RATIO * held):
         raise MlcgmdError(f"it declares {sum(sizes) / 2**30:.3g} GiB, but {held} bytes cannot hold them; do not trust this file")
+
+
+def check_room(path: Path, content: int) -> None:
+    """Refuse to write ``content`` bytes, before they are packed: where the disk becomes full, the library ends the process later on.
+
+    Raises:
+        OSError: the disk has less room.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    free = shutil.disk_usage(path.parent).free
+    if content + SMALL // 16 > free:
+        raise OSError(28, f"the disk is full: {path} needs up to {content} bytes, {free} are free; make room and run it again")
 
 
 def _check_heaps(path: Path | str) -> None:

@@ -92,6 +92,7 @@ def save(runs: Sequence[xr.Dataset], path: Path | str, resolution: float = 0.01)
         path: of the file; it is written under a temporary name, then renamed.
         resolution: positions become multiples of it, in the length unit.
     """
+    hdf5.check_room(Path(path), sum(run.nbytes for run in runs))
     with atomic(path) as temporary:
         for k, run in enumerate(runs):
             packed = {"zlib": True, "shuffle": True, "dtype": "int32", "scale_factor": resolution, "_FillValue": -(2**31)}

@@ -277,6 +277,7 @@ def save(trajectory: xr.Dataset, path: Path | str, resolution: float = 0.01) -> 
         "_FillValue": np.iinfo(packed).min,
         "chunksizes": (min(f, max(1, 2**18 // n)), n, 3),
     }
+    hdf5.check_room(path, trajectory.nbytes)
     with atomic(path) as temporary:
         trajectory.to_netcdf(temporary, engine="h5netcdf", encoding=encoding)
     return path
