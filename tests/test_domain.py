@@ -113,3 +113,13 @@ def test_what_no_frame_shows_is_found_by_the_mean_over_a_window() -> None:
     assert not frames.flagged(longer.isel(frame=slice(WINDOW - 1))).any()
     dense = few.assign_coords(time=few.time / 2)
     assert np.isnan(frames.distance(dense)).all()
+
+
+def test_little_data_makes_wide_bounds() -> None:
+    """Of one short run little is known: its continuation must not be flagged for that."""
+    whole = coarse_grain(toy_trajectory(frames=400, seed=3), level=6).coarse
+    alarms = {}
+    for frames in (5, 60):
+        known = Domain.of([coarse_grain(toy_trajectory(frames=400, seed=3).isel(frame=slice(frames)), level=6)], 10).frames
+        alarms[frames] = known.flagged(whole).mean()
+    assert known.window == 1 and alarms[5] == 0 and alarms[60] < 0.1

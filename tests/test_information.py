@@ -2,8 +2,11 @@
 
 import numpy as np
 import pytest
+from toys import toy_trajectory
 
-from mlcgmd.analysis import information, statistics
+from mlcgmd.analysis import information, molecules, statistics
+from mlcgmd.data.mapping import partition
+from mlcgmd.data.partitions import FAMILIES
 
 
 def noise(*shape: int, seed: int = 0) -> np.ndarray:
@@ -62,3 +65,22 @@ def test_what_cannot_be_measured_is_refused() -> None:
         information.gain(noise(10), noise(11))
     with pytest.raises(ValueError, match="do not join all 4 beads"):
         information.slow_features(noise(5, 4, 3), np.array([[0, 1], [2, 3]]), 2)
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_what_each_family_of_mappings_keeps(family: str) -> None:
+    """Of a chain whose energy is that of its bonds: no more than there is, and all of Rg^2 less what is inside of beads."""
+    fine = toy_trajectory("abcd" * 4, frames=3000)
+    vector = fine.position.values[:, fine.bond.values[:, 0]] - fine.position.values[:, fine.bond.values[:, 1]]
+    size = molecules.radius_of_gyration_squared(fine.position.values, fine.mass.values)
+    graining = partition(fine, fine.sizes["particle"] / 6, FAMILIES[family])
+    found = information.of_mapping(fine, graining, {"rg2": size}, lag=1, energy=(vector**2).sum(axis=(1, 2)) / 0.72)
+    assert 0.9 < found["r2.rg2"].value <= 1
+    for share in ("fisher", "kinetic"):
+        assert -3 * found[share].error < found[share].value < 1 + 3 * found[share].error
+    # u = sum |b|^2 / (2 s^2) over 23 bonds, of which a bead-to-bead vector knows a part: E Var(u | X) / 2 is below that of all, 3 x 23 / 4.
+    assert 0 < found["mapping_entropy"].value < 3 * 23 / 4 + 3 * found["mapping_entropy"].error
+    with pytest.raises(ValueError, match="6 beads have no 6 modes"):
+        information.of_mapping(fine, graining, {}, 1, energy=size, modes=6)
+    with pytest.raises(ValueError, match="give energy="):
+        information.of_mapping(fine, graining, {}, 1)

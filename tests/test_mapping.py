@@ -2,9 +2,16 @@ import time
 
 import numpy as np
 import pytest
+from scipy.sparse import csr_array
 from toys import toy_electrolyte, toy_trajectory
 
-from mlcgmd.data import mapping, trajectory
+from mlcgmd.data import mapping, partitions, trajectory
+from mlcgmd.data.partitions import FAMILIES, METIS, Metis, Molecule, Random
+
+RULES = FAMILIES | {
+    "another at random": Random(1),
+    "weighted": Metis({"S1": 4, "B2": 2}, {("B1", "S1"): 8}),
+}
 
 
 @pytest.fixture(scope="module")
@@ -12,9 +19,10 @@ def fine():
     return toy_trajectory("abcd" * 15, frames=20)
 
 
+@pytest.mark.parametrize("family", RULES)
 @pytest.mark.parametrize("level", [1, 2, 4, 7, 15, 45])
-def test_conserves_mass_and_centre_of_mass(fine, level):
-    cg = mapping.partition(fine, level)
+def test_conserves_mass_and_centre_of_mass(fine, level, family):
+    cg = mapping.partition(fine, level, RULES[family])
     mass = fine.mass.values.astype(float)
     assert cg.n_beads == round(len(mass) / level)
     assert cg.mass.sum() == pytest.approx(mass.sum())
@@ -23,39 +31,67 @@ def test_conserves_mass_and_centre_of_mass(fine, level):
     np.testing.assert_allclose(after, before, atol=1e-4)
 
 
-@pytest.mark.parametrize("level", [4, 7, 15, 30])
-def test_beads_are_connected_and_balanced(fine, level):
-    cg = mapping.partition(fine, level)
+def pieces(fine, cg) -> int:
+    """Connected pieces of all beads together."""
     bond = fine.bond.values
     inside = bond[cg.bead[bond[:, 0]] == cg.bead[bond[:, 1]]]
-    assert len(np.unique(trajectory.molecules_from_bonds(inside, len(cg.bead)))) == cg.n_beads
-    size = np.bincount(cg.bead)
+    return len(np.unique(trajectory.molecules_from_bonds(inside, len(cg.bead))))
+
+
+@pytest.mark.parametrize("family", [name for name in RULES if name != "sides"])
+@pytest.mark.parametrize("beads", range(1, 91, 4))
+def test_beads_are_as_many_as_asked_for_and_connected(fine, beads, family):
+    cg = mapping.partition(fine, 90 / beads, RULES[family])
+    assert cg.n_beads == beads == pieces(fine, cg)
+    # So are they of each other.
+    assert len(np.unique(trajectory.molecules_from_bonds(cg.bond, cg.n_beads))) == 1
+
+
+@pytest.mark.parametrize("beads", range(1, 91, 4))
+def test_backbone_and_side_groups_are_apart(fine, beads):
+    cg = mapping.partition(fine, 90 / beads, FAMILIES["sides"])
+    assert cg.n_beads == beads
+    assert len(np.unique(trajectory.molecules_from_bonds(cg.bond, cg.n_beads))) == 1
+    side = np.char.startswith(fine.type_name.values[fine.particle_type.values].astype(str), "S")
+    mixed = sum(len(np.unique(side[cg.bead == bead])) == 2 for bead in range(beads))
+    # 60 units of which half have a side group of one particle: 60 + 30. Where no number of stretches fits, a few are mixed.
+    assert mixed <= min(3, beads)
+
+
+@pytest.mark.parametrize("family", ["metis", "contiguous", "spectral"])
+@pytest.mark.parametrize("level", [4, 7, 15, 30])
+def test_beads_are_balanced(fine, level, family):
+    size = np.bincount(mapping.partition(fine, level, RULES[family]).bead)
     assert size.min() >= 0.6 * size.mean() and size.max() <= 1.5 * size.mean()
 
 
-def test_cg_bonds_are_the_crossing_bonds(fine):
-    cg = mapping.partition(fine, 10)
+@pytest.mark.parametrize("family", RULES)
+def test_cg_bonds_are_the_crossing_bonds(fine, family):
+    cg = mapping.partition(fine, 10, RULES[family])
     crossing = {tuple(sorted(map(int, pair))) for pair in cg.bead[fine.bond.values] if pair[0] != pair[1]}
     assert {tuple(map(int, b)) for b in cg.bond} == crossing
     # A linear backbone stays one connected chain of beads.
     assert len(np.unique(trajectory.molecules_from_bonds(cg.bond, cg.n_beads))) == 1
 
 
-def test_is_deterministic_and_read_only(fine):
-    a, b = mapping.partition(fine, 7), mapping.partition(fine, 7)
+@pytest.mark.parametrize("family", RULES)
+def test_is_deterministic_and_read_only(fine, family):
+    a, b = mapping.partition(fine, 7, RULES[family]), mapping.partition(fine, 7, RULES[family])
     np.testing.assert_array_equal(a.bead, b.bead)
     with pytest.raises(ValueError, match="read-only"):
         a.bead[0] = 1
 
 
-def test_level_one_changes_nothing(fine):
-    cg = mapping.partition(fine, 1)
+@pytest.mark.parametrize("family", RULES)
+def test_level_one_changes_nothing(fine, family):
+    cg = mapping.partition(fine, 1, RULES[family])
     np.testing.assert_allclose(cg.positions(fine.position.values), fine.position.values, atol=1e-5)
     np.testing.assert_array_equal(cg.bond, np.unique(np.sort(fine.bond.values, axis=1), axis=0))
 
 
-def test_bead_rg2_is_the_exact_difference_between_the_levels(fine):
-    cg = mapping.partition(fine, 9)
+@pytest.mark.parametrize("family", RULES)
+def test_bead_rg2_is_the_exact_difference_between_the_levels(fine, family):
+    cg = mapping.partition(fine, 9, RULES[family])
 
     def rg2(x, m):
         centre = (x * m[:, None]).sum(axis=1, keepdims=True) / m.sum()
@@ -117,12 +153,11 @@ def electrolyte():
     return toy_electrolyte(frames=3)
 
 
+@pytest.mark.parametrize("family", RULES)
 @pytest.mark.parametrize("level", [1, 2, 4, 7, 10, 15, 20])
-def test_molecules_of_an_electrolyte_are_clustered_each_for_itself(electrolyte, level):
-    cg = mapping.partition(electrolyte, level)
-    bond = electrolyte.bond.values
-    inside = bond[cg.bead[bond[:, 0]] == cg.bead[bond[:, 1]]]
-    assert len(np.unique(trajectory.molecules_from_bonds(inside, len(cg.bead)))) == cg.n_beads, "a bead is in pieces"
+def test_molecules_of_an_electrolyte_are_clustered_each_for_itself(electrolyte, level, family):
+    cg = mapping.partition(electrolyte, level, RULES[family])
+    assert family == "sides" or pieces(electrolyte, cg) == cg.n_beads, "a bead is in pieces"
     assert cg.mass.sum() == pytest.approx(electrolyte.mass.values.sum())
     component = cg.first(electrolyte.component.values)
     lithium, tfsi = (np.flatnonzero(component == electrolyte.component_name.values.tolist().index(name)) for name in ("Li", "TFSI"))
@@ -153,3 +188,45 @@ def test_beads_may_be_bonded_across_half_of_a_small_box():
     assert np.ptp(coarse.position.values[0, :, 0]) == pytest.approx(4.0) and coarse.attrs["level"] == 4
     with pytest.raises(trajectory.TrajectoryError, match="look wrapped"):
         trajectory.make(position, box=np.full(3, 1.5), system="rod", **given)
+
+
+def rows(*names: str) -> Molecule:
+    """A linear molecule of particles of these types."""
+    n = len(names)
+    bond = np.stack([np.arange(n - 1), np.arange(1, n)], axis=1)
+    graph = csr_array((np.ones(2 * n - 2), (np.r_[bond[:, 0], bond[:, 1]], np.r_[bond[:, 1], bond[:, 0]])), shape=(n, n))
+    return Molecule(graph, np.array(names))
+
+
+def test_blocks_of_one_chemistry_are_beads():
+    np.testing.assert_array_equal(partitions.pure(rows(*"AAAAABBBCCCCAA"), 4), [0] * 5 + [1] * 3 + [2] * 4 + [3] * 2)
+    # Fewer beads than blocks: the smallest join a neighbour. More: the largest are halved.
+    assert len(np.unique(partitions.pure(rows(*"AAAAABBBCCCCAA"), 3)[[5, 6, 7]])) == 1
+    assert np.bincount(partitions.pure(rows(*"AAAAAAAABB"), 3)).tolist() == [4, 2, 4]
+
+
+def test_a_linear_chain_is_cut_in_equal_blocks():
+    for family in (partitions.contiguous, partitions.spectral, METIS):
+        parts = family(rows(*"A" * 20), 4)
+        assert np.bincount(parts).tolist() == [5] * 4 and (np.diff(parts) != 0).sum() == 3
+
+
+def test_random_cuts_are_of_any_size_and_any_place():
+    cuts = np.array([np.flatnonzero(np.diff(Random(seed)(rows(*"A" * 21), 2)))[0] for seed in range(400)])
+    assert set(cuts) == set(range(20))
+    # Each of 20 bonds with equal probability: a chi-squared of 19 degrees of freedom.
+    assert ((np.bincount(cuts) - 20) ** 2 / 20).sum() < 43
+
+
+def test_annealing_finds_the_weights_that_a_cost_asks_for(fine):
+    """Few cuts between two kinds of backbone: a cost that METIS does not know of."""
+    kind = fine.type_name.values[fine.particle_type.values]
+    bonds = sorted({tuple(sorted(kind[pair].tolist())) for pair in fine.bond.values})
+
+    def cost(rule):
+        bead = mapping.partition(fine, 3, rule).bead[fine.bond.values]
+        return sum(cut and set(kind[pair]) == {"B1", "B2"} for cut, pair in zip(bead[:, 0] != bead[:, 1], fine.bond.values, strict=True))
+
+    found = partitions.annealed(sorted(set(kind)), bonds, cost, steps=40)
+    assert cost(found) < cost(METIS)
+    assert mapping.partition(fine, 3, found).n_beads == 30

@@ -26,12 +26,14 @@ from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
+import xarray as xr
 from numpy.typing import ArrayLike
 from sklearn.linear_model import RidgeCV
 from sklearn.model_selection import KFold, cross_val_predict
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
+from ..data.mapping import CoarseGraining
 from ..errors import MlcgmdError
 from . import molecules, statistics
 from .statistics import ConstantSeriesError, Estimate, TooShortError
@@ -285,3 +287,42 @@ def kept(
     found |= {"fisher": _share(of_energy, targets[-1]), "mapping_entropy": statistics.mean(of_energy**2 / 2)}
     coarse, fine = (_tested(features, lag, n) for features in (slow, slow_particles))
     return found | {"kinetic": _kinetic_share(coarse, fine), "time": _jackknifed(_times(coarse, lag) / _times(fine, lag))}
+
+
+def of_mapping(
+    fine: xr.Dataset,
+    mapping: CoarseGraining,
+    properties: Mapping[str, ArrayLike],
+    lag: int,
+    energy: ArrayLike | None = None,
+    modes: int = 4,
+    n: int = 3,
+) -> dict[str, Estimate]:
+    """:func:`kept` by a mapping of one molecule, of any family and number of beads above ``modes``.
+
+    Args:
+        fine: a trajectory of the particles of one molecule.
+        mapping: of these to beads.
+        properties: series of each property of the particles.
+        lag: in frames.
+        energy: potential energy in kT; by default the ``potential_energy`` of ``fine``, which is in kT where kT is 1.
+        modes: slow modes of the bond graph, as many of beads and of particles.
+        n: how many slow components.
+
+    Raises:
+        MlcgmdError: several molecules, no energy, too few beads; or as the functions that measure these.
+    """
+    if energy is None and "potential_energy" not in fine:
+        raise MlcgmdError(f"{fine.attrs['system']} has no potential_energy; give energy=, in kT")
+    if not modes < mapping.n_beads:
+        raise MlcgmdError(f"{mapping.n_beads} beads have no {modes} modes to compare with those of the particles; give modes=")
+    beads = mapping.positions(fine.position.values)
+    return kept(
+        pair_features(beads),
+        slow_features(beads, mapping.bond, modes),
+        slow_features(fine.position.values, fine.bond.values, modes),
+        properties,
+        fine.potential_energy.values if energy is None else energy,
+        lag,
+        n,
+    )

@@ -1,21 +1,21 @@
-"""Coarse-graining: groups of particles, found once per system by METIS, become beads.
+"""Coarse-graining: groups of particles, found once per system, become beads.
 
-Each molecule's bond graph is cut into ``round(n_particles / level)`` connected parts of nearly
-equal size (METIS, Karypis & Kumar 1998; Fu et al. 2023, section 3.1); a bead sits at the centre of
-mass of its particles, and two beads are bonded where a bond crosses between them.
+Each molecule's bond graph is cut into ``round(n_particles / level)`` parts, by METIS (Fu et al. 2023, section 3.1) or another of
+:data:`.partitions.FAMILIES`; a bead sits at the centre of mass of its particles, and two beads are bonded where a bond crosses between
+them.
 """
 
 import numbers
 from dataclasses import dataclass
 
 import numpy as np
-import pymetis
 import xarray as xr
 from scipy.sparse import csr_array
-from scipy.sparse.csgraph import breadth_first_order, connected_components
+from scipy.sparse.csgraph import connected_components
 
 from ..errors import MlcgmdError
 from . import trajectory
+from .partitions import METIS, Family, Molecule
 
 
 class MappingError(MlcgmdError):
@@ -120,11 +120,22 @@ class CoarseGraining:
         return coarse
 
 
-def partition(fine: xr.Dataset, level: float) -> CoarseGraining:
+def partition(fine: xr.Dataset, level: float, family: Family = METIS) -> CoarseGraining:
     """Map each molecule of ``fine`` to round(n_particles / level) beads, a molecule smaller than the level to one; deterministic.
+
+    Args:
+        fine: a trajectory of particles.
+        level: particles per bead; it need not be whole, so that a molecule of n particles has b beads at level n / b.
+        family: how a molecule is cut.
 
     Raises:
         MappingError: level < 1, larger than the largest molecule, or a disconnected molecule.
+
+    >>> from mlcgmd.data.partitions import FAMILIES
+    >>> from mlcgmd.paths import SHIPPED
+    >>> fine = trajectory.load(SHIPPED / "chain-smoke" / "test-000.nc")
+    >>> {name: partition(fine, fine.sizes["particle"] / 5, family).n_beads for name, family in FAMILIES.items()}
+    {'metis': 5, 'contiguous': 5, 'pure': 5, 'spectral': 5, 'sides': 5, 'random': 5}
     """
     check_particles(fine)
     if not (isinstance(level, numbers.Real) and level >= 1):
@@ -134,6 +145,7 @@ def partition(fine: xr.Dataset, level: float) -> CoarseGraining:
     mass = fine.mass.values.astype(float)
     n = len(molecule)
     neighbours = csr_array((np.ones(2 * len(bond)), (np.r_[bond[:, 0], bond[:, 1]], np.r_[bond[:, 1], bond[:, 0]])), shape=(n, n))
+    names = fine.type_name.values[fine.particle_type.values]
     bead = np.empty(n, np.int64)
     bead_molecule: list[int] = []
     largest = int(np.bincount(molecule).max())
@@ -142,7 +154,9 @@ def partition(fine: xr.Dataset, level: float) -> CoarseGraining:
     for m in np.unique(molecule):
         members = np.flatnonzero(molecule == m)
         local = neighbours[members][:, members]
-        parts = _parts_of(local, max(1, round(len(members) / level)), f"{fine.attrs['system']}: molecule {m}")
+        if connected_components(local, directed=False)[0] > 1:
+            raise MappingError(f"{fine.attrs['system']}: molecule {m} is disconnected; is a bond missing?")
+        parts = _numbered(family(Molecule(local, names[members]), max(1, round(len(members) / level))))
         bead[members] = len(bead_molecule) + parts
         bead_molecule += [int(m)] * (parts.max() + 1)
     crossing = np.sort(bead[bond], axis=1)
@@ -168,55 +182,7 @@ def check_particles(fine: xr.Dataset) -> None:
         raise MappingError(f"a {what} is no trajectory of particles; give one of mlcgmd.load, or one replica: run.isel(replica=0)")
 
 
-def _parts_of(graph: csr_array, k: int, where: str) -> np.ndarray:
-    """(n,) part 0 .. k-1 of each particle: connected, balanced, numbered in the order of their first particles."""
-    n = graph.shape[0]
-    if _pieces(graph, np.zeros(n, int)).any():
-        raise MappingError(f"{where} is disconnected; is a bond missing?")
-    if k == 1:
-        return np.zeros(n, np.int64)
-    if k == n:
-        return np.arange(n)
-    adjacency = pymetis.CSRAdjacency(graph.indptr.tolist(), graph.indices.tolist())
-    parts = np.asarray(pymetis.part_graph(k, adjacency=adjacency, recursive=True, options=pymetis.Options(seed=0))[1])
-    if not _whole(graph, parts, k):
-        # Recursive bisection balances best but may leave parts empty or in pieces; the k-way scheme forbids pieces but may omit parts.
-        options = pymetis.Options(seed=0, contig=1)
-        other = np.asarray(pymetis.part_graph(k, adjacency=adjacency, recursive=False, options=options)[1])
-        parts = other if _whole(graph, other, k) else _repair(graph, parts, k)
+def _numbered(parts: np.ndarray) -> np.ndarray:
+    """``parts`` (n,) as 0 .. k-1 in the order of their first particles."""
     _, first, inverse = np.unique(parts, return_index=True, return_inverse=True)
     return np.argsort(np.argsort(first))[inverse]
-
-
-def _pieces(graph: csr_array, parts: np.ndarray) -> np.ndarray:
-    """(n,) connected piece of each particle: the pieces of all parts, counted through."""
-    i, j = graph.nonzero()
-    inside = parts[i] == parts[j]
-    return connected_components(csr_array((np.ones(inside.sum()), (i[inside], j[inside])), shape=graph.shape), directed=False)[1]
-
-
-def _whole(graph: csr_array, parts: np.ndarray, k: int) -> bool:
-    return len(np.unique(parts)) == k == _pieces(graph, parts).max() + 1
-
-
-def _repair(graph: csr_array, parts: np.ndarray, k: int) -> np.ndarray:
-    """Exactly ``k`` connected parts: the smallest pieces join their smallest neighbour, or the largest piece is halved."""
-    piece = _pieces(graph, parts)
-    i, j = graph.nonzero()
-    while (size := np.bincount(piece)).size > k:
-        smallest = int(size.argmin())
-        neighbours = np.unique(piece[j[(piece[i] == smallest) & (piece[j] != smallest)]])
-        piece[piece == smallest] = neighbours[size[neighbours].argmin()]
-        piece = np.unique(piece, return_inverse=True)[1]
-    while (size := np.bincount(piece)).size < k:
-        members = np.flatnonzero(piece == size.argmax())
-        order, parent = breadth_first_order(graph[members][:, members], 0, directed=False)
-        below = np.ones(len(members), int)  # size of the subtree under each particle
-        for v in order[:0:-1]:
-            below[parent[v]] += below[v]
-        cut = order[1:][np.abs(below[order[1:]] - len(members) / 2).argmin()]
-        taken = np.zeros(len(members), bool)
-        for v in order:  # parents come before children
-            taken[v] = v == cut or (v != order[0] and taken[parent[v]])
-        piece[members[taken]] = size.size
-    return piece

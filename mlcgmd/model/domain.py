@@ -10,6 +10,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import scipy.stats
 import xarray as xr
 
 from .system import CoarseSystem, MismatchError
@@ -20,6 +21,10 @@ LOOKED_AT = 10_000
 """Training frames, spread over all systems, that :class:`Frames` is made of."""
 WINDOW = 25
 """Frames of a window, one ML step apart; chosen on the validation chains among 1, 5, 10 and 25."""
+WINDOWS = 40
+"""What is measured from fewer windows is not known well enough: of little data they are shorter."""
+ALARMS = 0.01
+"""Share of training windows that are beyond the threshold."""
 MOLECULE = "molecule"
 """What a lone molecule is called: the names of components matter in a periodic box only."""
 
@@ -42,8 +47,8 @@ class Frames:
         whitening: (5, 5) that makes their deviations uncorrelated and of unit variance.
         window: frames of a window.
         interval: time between them, in the data's unit.
-        threshold: the distance that one window in a hundred exceeds, of training systems that are left out one by one of what it is
-            measured from.
+        threshold: the distance that a share of :data:`ALARMS` of the windows exceeds, of training systems that are left out one by one of
+            what it is measured from; or, where that is more, of new windows by Hotelling's law, which knows how few they were.
     """
 
     mean: tuple[float, ...]
@@ -57,11 +62,11 @@ class Frames:
         """Of training systems, windows of some :data:`LOOKED_AT` frames in all."""
         strides = [s.stride(time_step) for s in systems]
         frames = [len(range(0, len(s.position), stride)) for s, stride in zip(systems, strides, strict=True)]
-        window = max(1, min(WINDOW, min(frames) // 2))
+        window = max(1, min(WINDOW, min(frames) // 2, sum(frames) // WINDOWS))
         means = []
         for s, stride, n in zip(systems, strides, frames, strict=True):
             count = min(2 * (n // window), max(2, LOOKED_AT // (window * len(systems))))
-            rows = np.linspace(0, n - window, count).astype(int)[:, None] + np.arange(window)
+            rows = np.unique(np.linspace(0, n - window, count).astype(int))[:, None] + np.arange(window)
             used = np.unique(rows)
             seen = _features(s.coarse.isel(frame=stride * used))
             means.append(seen[np.searchsorted(used, rows)].mean(axis=1))
@@ -69,7 +74,8 @@ class Frames:
         mean, whitening = _whitening(every)
         own = np.repeat(np.arange(len(systems)), [len(rows) for rows in means])
         apart = [_mahalanobis(every[own == k], *_whitening(every[own != k] if len(systems) > 2 else every)) for k in np.unique(own)]
-        threshold = float(np.quantile(np.concatenate(apart), 0.99, method="higher")) * (1 + 1e-6)  # sums over a run round otherwise
+        seen_so_far = float(np.quantile(np.concatenate(apart), 1 - ALARMS, method="higher")) * (1 + 1e-6)  # sums over a run round otherwise
+        threshold = max(seen_so_far, _hotelling(sum(n // window for n in frames), len(mean)))
         return cls(tuple(mean.tolist()), tuple(map(tuple, whitening.tolist())), window, time_step, threshold)
 
     def distance(self, run: xr.Dataset) -> np.ndarray:
@@ -224,6 +230,13 @@ def _whitening(rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     scale = np.where(varies, 1 / np.where(varies, spread, 1), 0)
     covariance = ledoit_wolf((rows - mean) * scale, assume_centered=True)[0] + np.diag(~varies)
     return mean, np.linalg.inv(np.linalg.cholesky(covariance)) * scale
+
+
+def _hotelling(n: int, k: int) -> float:
+    """Mahalanobis distance that a share of :data:`ALARMS` of new rows of ``k`` values exceeds, of a normal law known from ``n`` rows."""
+    if n <= k + 1:
+        return float("inf")
+    return float(np.sqrt(k * (n**2 - 1) / (n * (n - k)) * scipy.stats.f.isf(ALARMS, k, n - k)))
 
 
 def _mahalanobis(rows: np.ndarray, mean: np.ndarray, whitening: np.ndarray) -> np.ndarray:

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from ..data import trajectory
 from ..data.mapping import CoarseGraining, partition
+from ..data.partitions import METIS, Family
 from ..errors import MlcgmdError
 from . import graph
 from .graph import Topology, topology
@@ -187,8 +188,13 @@ def check_alike(systems: Sequence[CoarseSystem]) -> None:
             raise MlcgmdError(f"{s.name} is in {', '.join(s.units)}, {first.name} in {', '.join(first.units)}; use one set of units")
 
 
-def coarse_grain(fine: xr.Dataset, level: float) -> CoarseSystem:
+def coarse_grain(fine: xr.Dataset, level: float, family: Family = METIS) -> CoarseSystem:
     """Coarse-grain a trajectory once, for training or as the start of a simulation.
+
+    Args:
+        fine: a trajectory of particles.
+        level: particles per bead.
+        family: how molecules are cut (:data:`.partitions.FAMILIES`). A model does not know it: use one for all of its systems.
 
     Raises:
         trajectory.TrajectoryError: the box changes in time, which no model here learns.
@@ -200,7 +206,7 @@ def coarse_grain(fine: xr.Dataset, level: float) -> CoarseSystem:
     >>> round(fine.sizes["particle"] / len(system.mass), 1), system.coarse.attrs["level"]
     (8.5, 8.0)
     """
-    mapping = partition(fine, level)
+    mapping = partition(fine, level, family)
     if "box" in fine and not np.allclose(fine.box, fine.box[0], rtol=1e-4):
         raise trajectory.TrajectoryError(f"{fine.attrs['system']}: the box changes in time; give a run at constant volume")
     coarse = mapping.apply(fine)
