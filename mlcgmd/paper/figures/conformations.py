@@ -10,6 +10,8 @@ from matplotlib.axes import Axes
 from matplotlib.collections import LineCollection
 from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
+from scipy.ndimage import gaussian_filter
 
 from ...analysis import molecules, scores, statistics
 from ...analysis.ensemble import Ensemble
@@ -41,9 +43,10 @@ def parity(
             color=MODEL,
             label="learned, refined",
         )
-        low, _ = axis.get_xlim()
-        axis.axline((low, low), slope=1, color="0.6", lw=1, zorder=0)
-        axis.set(xlabel=f"MD: {label}", ylabel=f"model: {label}")
+        low, high = np.array([axis.get_xlim(), axis.get_ylim()]).T
+        ends = (max(0.0, low.min()), high.max())
+        axis.axline((ends[0], ends[0]), slope=1, color="0.6", lw=1, zorder=0, label="equal")
+        axis.set(xlabel=f"MD: {label}", ylabel=f"model: {label}", xlim=ends, ylim=ends, aspect="equal")
     axes[0].legend(frameon=False)
     sns.despine(figure)
     return figure
@@ -75,7 +78,7 @@ def rg2_distributions(md: Sequence[Ensemble], model: Sequence[Ensemble], table: 
 
 @captioned
 def autocorrelations(md: Sequence[Ensemble], model: Sequence[Ensemble], chosen: Sequence[int]) -> Figure:
-    """Autocorrelation of Rg^2 of a few chains."""
+    """Autocorrelation of Rg^2 of a few chains, of which the mean Rg^2 in MD is given."""
     figure, axes = plt.subplots(1, len(chosen), figsize=(WIDTH, 2.3), sharey=True, squeeze=False)
     for axis, k in zip(axes[0], chosen, strict=True):
         for sample, colour, marker in ((md[k], MD, "-"), (model[k], MODEL, "o-")):
@@ -83,7 +86,8 @@ def autocorrelations(md: Sequence[Ensemble], model: Sequence[Ensemble], chosen: 
             n = min(len(values), int(900 / sample.interval) + 1)
             axis.plot(sample.interval * np.arange(n), values[:n], marker, ms=3, lw=1.2, color=colour)
         axis.axhline(0, color="0.8", lw=0.8, zorder=0)
-        axis.set(xlabel=f"lag (${UNIT[md[k].units[1]]}$)", title=f"chain {md[k].name.split('-')[-1]}")
+        size = rf"$\langle R_g^2\rangle = {md[k].rg2().mean():.0f}\,{UNIT[md[k].units[0]]}^2$"
+        axis.set(xlabel=f"lag (${UNIT[md[k].units[1]]}$)", title=f"{md[k].name.split('-')[-1]}: {size}")
     axes[0, 0].set_ylabel(r"ACF of $R_g^2$")
     axes[0, 0].legend(["MD", "learned"], frameon=False)
     sns.despine(figure)
@@ -101,6 +105,11 @@ def contact_maps(md: Sequence[Ensemble], model: Sequence[Ensemble], chosen: Sequ
             np.tril(a, -1) + np.triu(b, 1) + np.diag(np.full(len(a), np.nan)), vmin=0, vmax=1, cmap="viridis", origin="lower"
         )
         axis.set(title=f"chain {md[k].name.split('-')[-1]}", xlabel="bead")
+        for side in (axis.xaxis, axis.yaxis):
+            side.set_major_locator(MaxNLocator(5, integer=True))
+        for x, y, words in ((0.97, 0.06, "MD"), (0.03, 0.92, "learned")):
+            # Beads far apart along a chain are seldom in contact: the corners are dark.
+            axis.text(x, y, words, transform=axis.transAxes, ha="right" if x > 0.5 else "left", va="center", fontsize=7, color="white")
     axes[0, 0].set_ylabel("bead")
     figure.colorbar(image, ax=axes, label="fraction in contact", shrink=0.8)
     return figure
@@ -130,21 +139,23 @@ def bond_distributions(samples: Mapping[str, Sequence[Ensemble]]) -> Figure:
 
 @captioned
 def tica_plane(md: Sequence[Ensemble], model: Sequence[Ensemble], chosen: Sequence[int], lag: float) -> Figure:
-    """Free energy on the two slowest coordinates of MD (TICA of pair distances); the model as contours."""
+    """Free energy, in kT, on the two slowest coordinates of MD (TICA of pair distances): shades of MD, and contours of the learned
+    simulator at 1, 2, 3 and 4 kT. Counts are smoothed over a bin, so that single ones make no contours.
+    """
     figure, axes = plt.subplots(1, len(chosen), figsize=(WIDTH, 2.4), squeeze=False)
     for axis, k in zip(axes[0], chosen, strict=True):
         a, b = (molecules.pair_distances(s.frames) for s in (md[k], model[k]))
         slow = molecules.tica([a], lag=max(1, round(lag / md[k].interval)))
         x, y = slow.project(a), slow.project(b)
         edges = [np.linspace(np.quantile(x[:, c], 0.002), np.quantile(x[:, c], 0.998), 26) for c in (0, 1)]
-        histogram, _, _ = np.histogram2d(x[:, 0], x[:, 1], bins=edges, density=True)
-        other, _, _ = np.histogram2d(y[:, 0], y[:, 1], bins=edges, density=True)
+        counts = [gaussian_filter(np.histogram2d(z[:, 0], z[:, 1], bins=edges)[0], 1.0) for z in (x, y)]
+        truth, other = (-np.log(np.maximum(n / n.max(), 1e-6)).T for n in counts)
         centres = [0.5 * (e[1:] + e[:-1]) for e in edges]
-        with np.errstate(divide="ignore"):
-            axis.pcolormesh(edges[0], edges[1], -np.log(histogram / histogram.max()).T, cmap="Greys_r", vmin=0, vmax=5)
-            axis.contour(*centres, -np.log(np.maximum(other, 1e-12) / other.max()).T, levels=[1, 2, 3, 4], colors=[MODEL], linewidths=1)
+        shades = axis.contourf(*centres, truth, levels=np.linspace(0, 5, 11), cmap="Greys_r", extend="max")
+        axis.contour(*centres, other, levels=[1, 2, 3, 4], colors=[MODEL], linewidths=1)
         axis.set(title=f"chain {md[k].name.split('-')[-1]}", xlabel="TIC 1")
     axes[0, 0].set_ylabel("TIC 2")
+    figure.colorbar(shades, ax=axes, label="free energy of MD (kT)", ticks=range(6), shrink=0.8)
     return figure
 
 
