@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 import torch
 
 from mlcgmd.model import training
-from mlcgmd.model.samplers import Flow, Gaussian, Langevin, Multistep, Sampler
+from mlcgmd.model.samplers import Distilled, Flow, Gaussian, Langevin, Multistep, Sampler
 from mlcgmd.paper import ablation, datasets
 from mlcgmd.paths import DATA, atomic
 
@@ -79,9 +79,9 @@ CHOICES = {
         sampler=Multistep(),
         samplers=[
             Gaussian(),
-            *(Flow(evaluations=n) for n in (1, 2, 3, 6)),
-            *(Flow(angle=a) for a in (0.8, 1.3)),
-            Flow(power=1.0),
+            Distilled(),
+            *(Flow(evaluations=n) for n in (1, 3, 6)),
+            *(Flow(evaluations=n, angle=1.5) for n in (3, 6)),
             Multistep(),
             Langevin(step=0.005),
             Langevin(step=0.3, textbook=True),
