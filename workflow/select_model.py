@@ -80,8 +80,8 @@ CHOICES = {
         samplers=[
             Gaussian(),
             Distilled(),
-            *(Flow(evaluations=n) for n in (1, 3, 6)),
-            *(Flow(evaluations=n, angle=1.5) for n in (3, 6)),
+            *(Flow(evaluations=n, angle=1.0) for n in (1, 3, 6)),
+            *(Flow(evaluations=n) for n in (3, 6)),
             Multistep(),
             Langevin(step=0.005),
             Langevin(step=0.3, textbook=True),

@@ -28,12 +28,12 @@ class Flow:
     theta_k = ``angle`` ((n - k) / n)^``power``, k = 0 .. n - 1, and then zero.
 
     >>> [round(angle, 2) for angle in Flow(evaluations=2, power=1).angles()]
-    [1.0, 0.5]
+    [1.5, 0.75]
     """
 
     name: ClassVar[str] = "flow"
     evaluations: int = 3
-    angle: float = 1.0
+    angle: float = 1.5
     """Where it starts from the Gaussian, in radians; pi / 2 is infinite noise."""
     power: float = 1.3
 
