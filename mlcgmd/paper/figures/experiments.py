@@ -18,15 +18,15 @@ from .style import COMPONENT_COLOURS, LONG_TIME, MD, MODEL, OTHER, WIDTH, hues, 
 @captioned
 def training_curves(curves: pd.DataFrame) -> Figure:
     """Losses against optimiser steps, training and validation; those of the distillation where there was one."""
-    names = {"nll": "simulator: NLL (nats)", "score": "refiner: score matching", "size": "bead size error", "distilled": "distillation"}
+    names = {"nll": "NLL (nats)", "score": "score matching", "size": "size of beads", "distilled": "distillation"}
     names = {key: label for key, label in names.items() if f"train_{key}" in curves}
-    figure, axes = plt.subplots(1, len(names), figsize=(WIDTH, 2.4))
+    figure, axes = plt.subplots(1, len(names), figsize=(WIDTH, 2.4), layout="constrained")
     for axis, (key, label) in zip(axes, names.items(), strict=True):
         rows = curves.dropna(subset=f"train_{key}")
         axis.plot(rows.step, rows[f"train_{key}"], ":", color=MODEL, label="training")
         axis.plot(rows.step, rows[f"validation_{key}"], color=MODEL, label="validation (EMA)")
         axis.set(xlabel="optimiser steps", title=label)
-    axes[0].set_ylabel("loss per bead and component")
+    axes[0].set_ylabel("loss per component")
     axes[0].legend(frameon=False)
     sns.despine(figure)
     return figure
