@@ -45,7 +45,7 @@ def blocks(path: File | Sequence[File], top: File | None = None, *, progress: bo
     >>> folder = SHIPPED / "spe_lammps_sample" / "9-0-246295613-0"
     >>> parts = blocks(folder / "traj.lammpstrj.gz", folder / "relaxed.lmp.gz", time_step=0.002)
     >>> sum(part.sizes["frame"] for part in parts)
-    6
+    7
     """
     last: np.ndarray | None = None
     frames = 0
