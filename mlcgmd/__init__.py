@@ -28,7 +28,7 @@ _HOME = {
     "load": "data.readers",
     "coarse_grain": "model.system",
     "check": "analysis.check",
-    "TrainConfig": "model.training",
+    "TrainConfig": "model.objectives",
     "train": "model.training",
     "Model": "model.model",
     "simulate": "model.rollout",

@@ -50,7 +50,7 @@ class Model(nn.Module):
         config: what the simulator is, with its time step and the particle types and components that it knows.
         domain: the range of systems that it was trained on.
         refiner: the denoiser of its residual.
-        distilled: a network whose one evaluation stands for many of the refiner (:func:`.objectives.Distillation`); None if there is none.
+        distilled: a network whose one evaluation stands for many of the refiner (:class:`.objectives.Distillation`); None if there is none.
 
     >>> from mlcgmd.paths import SHIPPED
     >>> model = Model.load(SHIPPED / "models" / "chain.safetensors")

@@ -63,7 +63,7 @@ class Flow:
 class Distilled:
     """One evaluation of a network that was trained to give what many of the refiner give (:class:`.objectives.Distillation`): the fastest.
 
-    It is the step of :class:`Flow` with one evaluation at :attr:`angle`, in which the distilled network stands for the refiner.
+    It is the step of :class:`Flow` with one evaluation at ``angle``, in which the distilled network stands for the refiner.
 
     >>> Distilled().evaluations
     1

@@ -1,6 +1,6 @@
 """Training: from systems to a model, resumable.
 
-The command ``mlcgmd train run.yaml`` runs :func:`train` with the fields of :class:`TrainConfig`;
+The command ``mlcgmd train run.yaml`` runs :func:`train` with the fields of :class:`.objectives.TrainConfig`;
 ``torchrun -m mlcgmd train run.yaml`` trains on many GPUs or nodes (DDP).
 """
 
@@ -51,7 +51,7 @@ class _Progress(lightning.Callback):
 
 
 def build_model(training: Windows, config: TrainConfig) -> Model:
-    """An untrained model with the normalisation of the training windows, of systems :func:`in_common_terms`."""
+    """An untrained model with the normalisation of the training windows, of systems :func:`.system.in_common_terms`."""
     first = training.systems[0]
     torch.manual_seed(config.seed)
     return Model(
