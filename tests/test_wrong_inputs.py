@@ -616,7 +616,7 @@ SIMULATED: Table = {
     "a box": (lambda m, s: simulate(m, toy_boxes(1, level=6), steps=1), "use one set of units"),
     "no steps timed": (lambda m, s: throughput(m, s, 1, Gaussian(), steps=0), "steps is 0"),
     "no replicas timed": (lambda m, s: throughput(m, s, 0, Gaussian()), "replicas is 0"),
-    "sampler of another name": (lambda m, s: make_sampler("euler"), "there is no sampler 'euler'; use flow, multistep"),
+    "sampler of another name": (lambda m, s: make_sampler("euler"), "there is no sampler 'euler'; use flow, distilled"),
     "evaluations 0": (lambda m, s: make_sampler("multistep", 0), "evaluations is 0"),
     "unknown option": (lambda m, s: make_sampler("langevin", sigma=1), "has no option sigma; it has levels"),
 }
