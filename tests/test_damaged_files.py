@@ -74,16 +74,21 @@ def lammps(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path, xr.Dat
     return dump, data, from_lammps(dump, data, time_step=0.001, system="a")
 
 
+def _changed(path: Path, place: float, new: int | None, insert: bool) -> tuple[bytes, int, Path]:
+    """What ``path`` holds, where it is changed, and the file that is cut there (None), or has another byte there or before it."""
+    text = path.read_bytes()
+    at = int(place * len(text))
+    damaged = path.parents[1] / "damaged" / path.name
+    damaged.write_bytes(text[:at] if new is None else text[:at] + bytes([new]) + text[at + (not insert) :])
+    return text, at, damaged
+
+
 @settings(max_examples=300, deadline=None, derandomize=True)
 @given(place=st.floats(0, 1, exclude_max=True), new=st.one_of(st.none(), st.sampled_from(b"0123456789 .-e\n\tx")), insert=st.booleans())
 def test_a_byte_of_a_dump_changes_one_number_or_is_refused(place: float, new: int | None, insert: bool, lammps: tuple) -> None:
     """Cut there (None), replaced by or pushed aside by another byte: never a value in another one's place."""
     dump, data, good = lammps
-    text = dump.read_bytes()
-    at = int(place * len(text))
-    changed = text[:at] if new is None else text[:at] + bytes([new]) + text[at + (not insert) :]
-    damaged = dump.parents[1] / "damaged" / dump.name
-    damaged.write_bytes(changed)
+    text, at, damaged = _changed(dump, place, new, insert)
     try:
         found = from_lammps(damaged, data, time_step=0.001, system="a")
     except MlcgmdError:
@@ -111,10 +116,7 @@ def test_a_byte_of_a_dump_changes_one_number_or_is_refused(place: float, new: in
 def test_a_byte_of_a_data_file_moves_no_atom_to_another_molecule(place: float, new: int | None, insert: bool, lammps: tuple) -> None:
     """A digit of a mass or charge may be any, and one bond may be another; which atom is which and where it belongs is said twice."""
     dump, data, good = lammps
-    text = data.read_bytes()
-    at = int(place * len(text))
-    damaged = data.parents[1] / "damaged" / data.name
-    damaged.write_bytes(text[:at] if new is None else text[:at] + bytes([new]) + text[at + (not insert) :])
+    _, _, damaged = _changed(data, place, new, insert)
     try:
         found = from_lammps(dump, damaged, time_step=0.001, system="a")
     except MlcgmdError:

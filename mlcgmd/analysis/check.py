@@ -2,13 +2,13 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import NoReturn
 
 import numpy as np
 import pandas as pd
 import xarray as xr
 
 from ..data import continuity, mapping
+from ..data.checks import refusal
 from ..data.trajectory import TrajectoryError
 from . import molecules, statistics
 
@@ -148,11 +148,7 @@ class _Beads:
 def _findings(fine: xr.Dataset, beads: _Beads, sizes: np.ndarray, level: float) -> Check:
     """Of the ``beads`` of all frames and the first part, ``fine``; its molecules have ``sizes``."""
     times, edges, position = beads.series("time"), beads.series("box"), beads.position
-
-    def refuse(what: str) -> NoReturn:
-        raise TrajectoryError(f"{fine.attrs['system']}: {what}")
-
-    continuity.check_times(times, refuse)
+    continuity.check_times(times, refusal(fine.attrs["system"]))
     frames = len(times)
     interval = (times[-1] - times[0]) / (frames - 1) if frames > 1 else np.nan
     missing = []

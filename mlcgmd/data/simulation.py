@@ -7,7 +7,6 @@ not fail, ``run.isel(replica=0)``, is a trajectory like any other. Attribute ``r
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import NoReturn
 
 import h5py
 import numpy as np
@@ -15,6 +14,7 @@ import xarray as xr
 
 from ..paths import atomic
 from . import hdf5, table, trajectory
+from .checks import refusal
 from .trajectory import TrajectoryError
 
 STATIC = ("particle_type", "mass", "molecule", "component", "bond", "charge")
@@ -64,10 +64,7 @@ def validate(run: xr.Dataset) -> xr.Dataset:
             finite in a replica that did not fail, or anything that :func:`.trajectory.validate` refuses.
     """
     name = run.attrs.get("system", "simulation")
-
-    def refuse(what: str) -> NoReturn:
-        raise TrajectoryError(f"{name}: {what}")
-
+    refuse = refusal(name)
     missing = set(DIMENSIONS) - set(run.variables) | {"run"} - set(run.attrs)
     if missing:
         refuse(f"{sorted(missing)} are missing; a simulation is made by mlcgmd.simulate")

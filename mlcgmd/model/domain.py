@@ -1,7 +1,7 @@
 """The range of systems that a model was trained on, and what their configurations looked like.
 
-A model of chains of 100 units, applied to chains of 200, makes them half as large and twenty times as fast, and nothing in a frame of
-such a run tells: its bonds and contacts are within what frames of shorter chains show. Therefore a system outside of the range is
+A model trained on chains of 100 units alone made chains of 200 half as large and twenty times as fast, and nothing in a frame of
+such a run told: its bonds and contacts were within what frames of shorter chains show. Therefore a system outside of the range is
 refused (:class:`Domain`) unless it is asked for. What leaves the MD of training only a little, but all the time, as those chains and
 a simulation without refinement do, is found by the mean over a window of frames (:class:`Frames`).
 """

@@ -20,10 +20,13 @@ from .simulator import Prediction, SimulatorConfig
 class Refiner(nn.Module):
     """Conditional denoiser D(u + sigma n; sigma) of the residual u."""
 
+    core: Tensor | None
+
     def __init__(self, config: SimulatorConfig, layers: int) -> None:
         super().__init__()
         width = config.width
-        self.pair_length, self.radius, self.core = config.pair_length, config.radius, config.core
+        self.pair_length, self.radius = config.pair_length, config.radius
+        self.register_buffer("core", None if config.core is None else torch.tensor(config.core), persistent=False)
         self.noise_in = MLP(5, width, width)
         self.node_in = MLP(width + 1, width, width)
         self.radial, self.reach = config.radial, config.reach
@@ -102,8 +105,7 @@ def denoiser(refiner: Refiner | None, graph: Batch, position: Float[Tensor, "n 3
         assert refiner is not None
         residual = refiner(graph, position, prediction, covariance.colour(u), torch.full_like(prediction.std, sigma))
         if refiner.core is not None:
-            core = torch.tensor(refiner.core, device=position.device)
-            residual = push_apart(graph, prediction.mean + residual, core) - prediction.mean
+            residual = push_apart(graph, prediction.mean + residual, refiner.core) - prediction.mean
         return covariance.whiten(residual)
 
     return denoise
