@@ -66,7 +66,7 @@ def test_likelihood_is_that_of_the_joint_gaussian(kind):
 @pytest.mark.parametrize("evaluations", [1, 2, 6])
 def test_modes_of_any_variance_are_right_with_any_number_of_evaluations(evaluations):
     """A chain of 40 springs whose slowest mode has a thousand times the variance of its stiffest; the residual is exactly Gaussian."""
-    n, copies = 40, 4000
+    n, copies = 40, 12_000
     one = torch.stack([torch.arange(n - 1), torch.arange(1, n)])
     pair = torch.cat([one + k * n for k in range(copies)], dim=1)
     weight = torch.full((pair.shape[1],), 25.0)
@@ -120,11 +120,47 @@ def test_centres_that_are_not_free_are_left_to_the_networks(systems):
 def test_nodes_of_a_batch_are_in_the_matrices_of_their_molecules():
     systems = toy_systems()
     graph = batch([s.topology for s in systems], 3)
-    m, b = graph.blocks.unused.shape
-    assert m == 3 * len(systems) and b == max(len(s.mass) for s in systems)
+    m, k, b = graph.blocks.unused.shape
+    assert (m, k, b) == (3 * len(systems), 1, max(len(s.mass) for s in systems))
     assert len(graph.blocks.node.unique()) == len(graph.node_source) == int((~graph.blocks.unused).sum())
     molecule = graph.blocks.node // b
     assert torch.equal(molecule[graph.pair[0]], molecule[graph.pair[1]])
-    i, j = graph.pair
-    place = graph.blocks.node % b
-    assert torch.equal(graph.blocks.pair[0], molecule[i] * b * b + place[i] * b + place[j])
+    low, high = (graph.blocks.node % b)[graph.pair].sort(dim=0).values
+    assert torch.equal(graph.blocks.pair, molecule[graph.pair[0]] * b * b + high * b + low)
+    assert torch.equal(graph.blocks.mirror, molecule[graph.pair[0]] * b * b + low * b + high)
+
+
+def comb(n: int, rng: np.random.Generator) -> np.ndarray:
+    """Pairs up to two bonds apart of a chain of n beads, each third of which has a side bead, numbered at random."""
+    bonds = [(i, i + 1) for i in range(n - 1)] + [(i, n + i // 3) for i in range(0, n, 3)]
+    graph = np.eye(n + len(range(0, n, 3)), dtype=int)
+    for i, j in bonds:
+        graph[i, j] = graph[j, i] = 1
+    i, j = np.nonzero(np.triu(graph @ graph, 1))
+    return rng.permutation(len(graph))[np.stack([i, j])]
+
+
+def test_the_blocks_of_large_molecules_are_the_whole_matrix():
+    """Values and gradients of everything that is asked of a covariance, of two combs and a ring of 150 and a pair of beads."""
+    rng = np.random.default_rng(3)
+    ring = np.stack([np.arange(150), (np.arange(150) + 1) % 150])
+    parts = [comb(60, rng), comb(97, rng), ring, np.array([[0], [1]])]
+    first = np.cumsum([0, *(part.max() + 1 for part in parts)])
+    pair = torch.from_numpy(np.concatenate([part + start for part, start in zip(parts, first, strict=False)], axis=1))
+    molecule = torch.from_numpy(np.repeat(np.arange(len(parts)), np.diff(first)))
+    n = len(molecule)
+    diagonal, weight = (torch.from_numpy(rng.uniform(0.2, 5, size)).requires_grad_() for size in (n, pair.shape[1]))
+    blocks = Blocks.of(molecule, pair)
+    assert blocks.unused.shape[1] > 5 and blocks.unused.shape[2] < 20
+    covariance = Covariance.of_springs(blocks, diagonal, weight, incidence(pair, n).over_pairs(weight[:, None])[:, 0])
+    difference = torch.zeros(pair.shape[1], n, dtype=torch.float64)
+    difference[torch.arange(pair.shape[1])[:, None], pair.T] = torch.tensor([1.0, -1.0], dtype=torch.float64)
+    matrix = (torch.diag(diagonal) + difference.T @ (weight[:, None] * difference)).inverse()
+    x = torch.from_numpy(rng.normal(size=(n, 3)))
+    whole = [matrix.diagonal().sqrt(), matrix @ x, matrix.logdet() / 2, (x * (matrix.inverse() @ x)).sum()]
+    found = [covariance.std[:, 0], covariance.spread(x), covariance.log_std().sum(), covariance.whiten(x).square().sum()]
+    for one, other in zip(found, whole, strict=True):
+        torch.testing.assert_close(one, other)
+        wanted = torch.autograd.grad(other.square().sum(), (diagonal, weight), retain_graph=True)
+        torch.testing.assert_close(torch.autograd.grad(one.square().sum(), (diagonal, weight), retain_graph=True), wanted)
+    torch.testing.assert_close(covariance.whiten(covariance.colour(x)), x)
