@@ -121,7 +121,9 @@ class Covariance:
         here, under = empty.index_copy(0, places, values).split([m * k * b * b, m * (k - 1) * b * b])
         here, under = here.view(m, k, b, b).unbind(1), under.view(m, k - 1, b, b).unbind(1)
         eye = torch.eye(b, dtype=diagonal.dtype, device=diagonal.device).expand(m, b, b)
-        factor, inverse, below = [], [], []
+        factor: list[Tensor] = []
+        inverse: list[Tensor] = []
+        below: list[Tensor] = []
         for a in here:
             if below:
                 a = a - below[-1] @ below[-1].mT

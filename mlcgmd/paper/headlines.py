@@ -4,8 +4,9 @@ from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
+import xarray as xr
 
-from ..analysis import scores, statistics
+from ..analysis import molecules, scores, statistics
 from ..analysis.ensemble import Ensemble, Species, cases
 from ..analysis.transport import free_diffusion
 from ..md.chain import ChainSpec
@@ -20,6 +21,8 @@ CHAIN = (
     *("contact.correlation", "D_over_exact"),
 )
 """What :func:`of_chains` sums up."""
+DRIFT = 0.03
+"""Of the mean length of bonds, relative, by which a stable replica stays."""
 
 
 def over_exact(table: pd.DataFrame, source: str) -> pd.DataFrame:
@@ -31,6 +34,14 @@ def over_exact(table: pd.DataFrame, source: str) -> pd.DataFrame:
     """
     exact = np.array([free_diffusion(mass, ChainSpec.friction) if mass > 0 else np.nan for mass in table.mass])
     return table[["system"]].assign(value=table[f"diffusion_{source}"] / exact, error=table[f"diffusion_{source}_error"] / exact)
+
+
+def is_stable(run: xr.Dataset) -> list[bool]:
+    """Of each replica of a simulation: never stopped, and the mean length of its bonds in the second half within :data:`DRIFT` of that in
+    the first."""
+    lengths = [molecules.bond_lengths(x, run.bond.values) for x in run.position.values]
+    halves = [(b[: len(b) // 2].mean(), b[len(b) // 2 :].mean()) for b in lengths]
+    return [why == "" and abs(second / first - 1) < DRIFT for why, (first, second) in zip(run.failure.values, halves, strict=True)]
 
 
 def of_chains(table: pd.DataFrame) -> dict[str, float]:

@@ -13,6 +13,7 @@ from .conformations import (
 from .exact import deviations, memory, propagators, spectrum, what_is_kept
 from .experiments import break_even, courses, short_md_curve, speed, sweep, training_curves
 from .front import at_a_glance
+from .lengths import longer_parity, one_step
 from .mixtures import diffusion_parity, displacements, rdfs, short_against_long, survival
 from .style import COMPONENT_COLOURS, LANGEVIN, LONG_TIME, MD, MODEL, OTHER, WIDTH, component_colours, hues, style
 
@@ -36,7 +37,9 @@ __all__ = [
     "diffusion_parity",
     "displacements",
     "hues",
+    "longer_parity",
     "memory",
+    "one_step",
     "parity",
     "propagators",
     "rdfs",
