@@ -1,17 +1,16 @@
 """What a topology may not leave to guessing: elements, bonds, times. For readers of files that other libraries understand for us."""
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, NamedTuple, NoReturn
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from . import formats
 from .assembly import STANDARD, is_mass_of, nearest_element
-from .trajectory import TrajectoryError
+from .trajectory import Refuse
 
-Refuse = Callable[[str], NoReturn]
 COVALENT = frozenset(["H", "B", "C", "N", "Si", "P", "S"])
 """Elements that are never a molecule of one atom; ions, noble gases and water without hydrogens are left out."""
 LETTERS = {"H": ("H",), "C": ("C",), "N": ("N",), "O": ("O",), "S": ("S", "SD", "SG")}
@@ -29,13 +28,6 @@ class Site(NamedTuple):
     residue: int
     """index"""
     residue_name: str
-
-
-def refusal(system: str) -> Refuse:
-    def refuse(what: str) -> NoReturn:
-        raise TrajectoryError(f"{system}: {what}")
-
-    return refuse
 
 
 def per_particle(option: str, values: Sequence[Any] | np.ndarray | None, n: int, refuse: Refuse) -> Any:

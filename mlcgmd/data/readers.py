@@ -16,9 +16,9 @@ import xarray as xr
 
 from . import formats, trajectory
 from .assembly import STANDARD, assemble, is_mass_of, nearest_element
-from .checks import Site, check_bonded, check_elements, check_massless, elements_of_mdtraj, frame_times, per_particle, refusal
+from .checks import Site, check_bonded, check_elements, check_massless, elements_of_mdtraj, frame_times, per_particle
 from .lammps import from_lammps
-from .trajectory import TrajectoryError
+from .trajectory import TrajectoryError, refusal
 
 if TYPE_CHECKING:
     import MDAnalysis

@@ -42,6 +42,23 @@ class TrajectoryError(MlcgmdError):
     """A trajectory that cannot be what it says; the message tells what, where and what to do."""
 
 
+Refuse = Callable[[str], NoReturn]
+
+
+def refusal(where: Path | str) -> Refuse:
+    """What raises :class:`TrajectoryError` with a message that begins with ``where``, a system or a file.
+
+    >>> refusal("melt")("there are no frames")
+    Traceback (most recent call last):
+    mlcgmd.data.trajectory.TrajectoryError: melt: there are no frames
+    """
+
+    def refuse(what: str) -> NoReturn:
+        raise TrajectoryError(f"{where}: {what}")
+
+    return refuse
+
+
 def make(
     position: np.ndarray,
     *,
@@ -71,10 +88,7 @@ def make(
     Raises:
         TrajectoryError: anything that :func:`validate` refuses.
     """
-
-    def refuse(what: str) -> NoReturn:
-        raise TrajectoryError(f"{system}: {what}")
-
+    refuse = refusal(system)
     if units not in list(UNITS):
         raise TrajectoryError(f"units {units!r} are not known; use one of {sorted(UNITS)}")
     table.names("system", [system], refuse)
@@ -182,11 +196,7 @@ def validate(trajectory: xr.Dataset) -> xr.Dataset:
             than half the box, or, without a box, one that jumps between frames). Beads are not
             asked for the last: those of many particles may be bonded across half a small box.
     """
-    name = trajectory.attrs.get("system", "trajectory")
-
-    def refuse(what: str) -> None:
-        raise TrajectoryError(f"{name}: {what}")
-
+    refuse = refusal(trajectory.attrs.get("system", "trajectory"))
     table.check_table(trajectory, list(UNITS.values()), refuse)
     position = trajectory.position.values
     n = position.shape[1]
