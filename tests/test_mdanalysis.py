@@ -10,7 +10,8 @@ import pytest
 import xarray as xr
 
 from mlcgmd.data.lammps import from_lammps
-from mlcgmd.data.readers import from_mdanalysis, load
+from mlcgmd.data.mdanalysis import from_mdanalysis
+from mlcgmd.data.readers import load
 from mlcgmd.data.trajectory import TrajectoryError
 
 mda = pytest.importorskip("MDAnalysis")

@@ -3,6 +3,7 @@
 import json
 import re
 import struct
+import sys
 from pathlib import Path
 
 import mdtraj
@@ -11,7 +12,8 @@ import pytest
 from mdtraj.core import element
 
 from mlcgmd.data import formats, trajectory
-from mlcgmd.data.readers import from_mdtraj, load
+from mlcgmd.data.mdtraj import from_mdtraj
+from mlcgmd.data.readers import load
 from mlcgmd.data.trajectory import TrajectoryError
 
 CASES = Path(__file__).parent / "cases"
@@ -421,13 +423,14 @@ def test_load_chooses_the_reader(water: mdtraj.Trajectory, tmp_path: Path) -> No
 
 @pytest.mark.parametrize("ending", ["h5", "gsd"])
 def test_a_package_that_mdtraj_needs_is_named(ending: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("mlcgmd.data.readers._is_installed", lambda package: False)
+    for package in ("tables", "gsd"):
+        monkeypatch.setitem(sys.modules, package, None)
     (tmp_path / f"a.{ending}").write_bytes(b"")
     with pytest.raises(TrajectoryError, match=rf"a\.{ending}: mdtraj reads this format by the package (tables|gsd), .*pip install"):
         load(tmp_path / f"a.{ending}")
 
 
 def test_tpr_without_mdanalysis(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("mlcgmd.data.readers._is_installed", lambda package: False)
+    monkeypatch.setitem(sys.modules, "MDAnalysis", None)
     with pytest.raises(TrajectoryError, match=r"a\.tpr: \.tpr is read by MDAnalysis; pip install 'mlcgmd\[mdanalysis\]'"):
         load("a.xtc", top="a.tpr")

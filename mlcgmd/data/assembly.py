@@ -68,6 +68,7 @@ def assemble(
     type_name: Mapping[str, str] | None = None,
     component_name: Mapping[str, str] | None = None,
     charge: np.ndarray | None = None,
+    massless: np.ndarray | None = None,
     **rest: Any,
 ) -> xr.Dataset:
     """The trajectory of what a reader has read.
@@ -84,6 +85,7 @@ def assemble(
         type_name: name of a type -> another one, so that a family of systems shares its types.
         component_name: formula -> name, so that a family of molecules shares one.
         charge: (N,) in e, or None.
+        massless: (N,), particles that are left out with their bonds; their charges go to the particles before them.
         rest: ``time``, ``units``, ``provenance`` of :func:`.trajectory.make`.
 
     Raises:
@@ -92,6 +94,11 @@ def assemble(
     """
     bond = np.asarray(bond, np.int64).reshape(-1, 2)
     trajectory.check_bonds(bond, position.shape[1])
+    if massless is not None and massless.any():
+        kept, new = np.flatnonzero(~massless), np.maximum(np.cumsum(~massless) - 1, 0)
+        position, names, mass = position[:, kept], np.asarray(names)[kept].tolist(), np.asarray(mass)[kept]
+        bond = new[bond[~massless[bond].any(axis=1)]]
+        charge = None if charge is None else np.bincount(new, charge, minlength=len(kept))
     molecule = molecules_from_bonds(bond, position.shape[1])
     if unwrap:
         position = unwrap_molecules(position, box, bond, mass, system)

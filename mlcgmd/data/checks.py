@@ -30,6 +30,61 @@ class Site(NamedTuple):
     residue_name: str
 
 
+class Held(NamedTuple):
+    """What the files say of the particles."""
+
+    sites: Sequence[Site]
+    elements: Sequence[Any]
+    """of mdtraj, None where there is none"""
+    massless: np.ndarray
+    """(N,)"""
+    mass: np.ndarray | None
+    bond: Any
+    """(n_bonds, 2); a file may have a bond once for each end"""
+
+
+class Particles(NamedTuple):
+    """The same, complete."""
+
+    names: list[str]
+    mass: np.ndarray
+    bond: np.ndarray
+    massless: np.ndarray
+
+
+def understood(
+    held: Held,
+    particle_type: Sequence[str] | None,
+    mass: np.ndarray | None,
+    bond: np.ndarray | None,
+    drop_massless: bool,
+    refuse: Refuse,
+) -> Particles:
+    """The particles by what the user gives and else by the files; what neither says for certain is refused."""
+    sites, elements, massless, known, _ = held
+    given, names = per_particle("mass", mass, len(sites), refuse), per_particle("particle_type", particle_type, len(sites), refuse)
+    masses = given if given is not None else known
+    if given is not None:
+        massless = np.asarray(given) == 0
+    check_massless(sites, massless, drop_massless, refuse)
+    if names is None or masses is None:
+        check_elements(sites, elements, known, massless, refuse)
+    names = names if names is not None else [getattr(element, "symbol", "") for element in elements]
+    masses = masses if masses is not None else [getattr(element, "mass", 0.0) for element in elements]
+    bonds = np.asarray(held.bond if bond is None else bond, np.int64).reshape(-1, 2)
+    if bond is None:
+        check_bonded(sites, bonds, names, massless, refuse)
+    bonds = bonds[np.sort(np.unique(np.sort(bonds, axis=1), axis=0, return_index=True)[1])]
+    return Particles(list(names), np.asarray(masses), bonds, massless)
+
+
+def orthorhombic(lengths: np.ndarray, angles: np.ndarray, refuse: Refuse) -> np.ndarray:
+    """Edges (F, 3) of boxes of these lengths and angles (F, 3), in degrees."""
+    if not np.allclose(angles, 90.0, atol=1e-3):
+        refuse(f"the box is not orthorhombic (angles {angles[0].tolist()}); such boxes are not supported")
+    return lengths.astype(np.float64)
+
+
 def per_particle(option: str, values: Sequence[Any] | np.ndarray | None, n: int, refuse: Refuse) -> Any:
     """``values`` if there is one for each of ``n`` particles."""
     if values is not None and len(values) != n:

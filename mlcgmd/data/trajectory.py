@@ -293,8 +293,10 @@ def save(trajectory: xr.Dataset, path: Path | str, resolution: float = 0.01) -> 
     return path
 
 
-def load(path: Path | str, frames: slice = slice(None)) -> xr.Dataset:
+def load(path: Path | str, frames: slice = slice(None), checked: bool = False) -> xr.Dataset:
     """Read and validate a trajectory that :func:`save` wrote, or only some ``frames`` of it.
+
+    The file is searched for damage first, all of it, unless it was ``checked`` by a call before.
 
     Raises:
         FileNotFoundError: there is no such file.
@@ -304,7 +306,8 @@ def load(path: Path | str, frames: slice = slice(None)) -> xr.Dataset:
     if not path.exists():
         raise FileNotFoundError(f"{path} is not there; `mlcgmd datasets list` shows which data sets exist and how to build them")
     try:
-        hdf5.check(path)
+        if not checked:
+            hdf5.check(path)
         with xr.open_dataset(path, engine="h5netcdf") as dataset:
             dataset = dataset.isel(frame=frames).load()
         version = dataset.attrs.get("format_version")
