@@ -15,6 +15,7 @@ from mlcgmd.data import trajectory
 from mlcgmd.errors import DivergedError
 from mlcgmd.md import run as sampler
 from mlcgmd.md.chain import ChainSpec
+from mlcgmd.md.openmm import OpenMM
 from mlcgmd.md.run import run_many, run_md
 
 pytestmark = pytest.mark.usefixtures("one_core")
@@ -81,16 +82,16 @@ def test_killed_and_resumed_is_the_same_as_uninterrupted(tmp_path: Path) -> None
 
 def test_resume_reuses_finished_segments(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Stopped in the third segment: only segments 2 to 9 are run afterwards."""
-    segment, done = sampler._segment, []
+    segment, done = OpenMM.segment, []
 
-    def stop(spec: ChainSpec, k: int, *rest: object) -> dict:
+    def stop(engine: OpenMM, k: int, *rest: object) -> object:
         if k == 2 and len(done) == 2:
             done.append(-1)
             raise KeyboardInterrupt
         done.append(k)
-        return segment(spec, k, *rest)  # type: ignore[arg-type]
+        return segment(engine, k, *rest)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(sampler, "_segment", stop)
+    monkeypatch.setattr(OpenMM, "segment", stop)
     with pytest.raises(KeyboardInterrupt):
         run_md(SPEC, tmp_path / "a.nc")
     assert not (tmp_path / "a.nc").exists()
@@ -102,12 +103,12 @@ def test_leftovers_of_another_spec_are_not_taken(tmp_path: Path, monkeypatch: py
     def stop(*_: object) -> None:
         raise KeyboardInterrupt
 
-    segment = sampler._segment
+    segment = OpenMM.segment
     other = dataclasses.replace(SPEC, seed=6)
-    monkeypatch.setattr(sampler, "_segment", lambda spec, k, *rest: segment(spec, k, *rest) if k == 0 else stop())
+    monkeypatch.setattr(OpenMM, "segment", lambda engine, k, *rest: segment(engine, k, *rest) if k == 0 else stop())
     with pytest.raises(KeyboardInterrupt):
         run_md(other, tmp_path / "a.nc")
-    monkeypatch.setattr(sampler, "_segment", segment)
+    monkeypatch.setattr(OpenMM, "segment", segment)
     assert run_md(SPEC, tmp_path / "a.nc").read_bytes() == run_md(SPEC, tmp_path / "b.nc").read_bytes()
 
 

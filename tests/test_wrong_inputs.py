@@ -34,7 +34,8 @@ from mlcgmd.data.readers import load
 from mlcgmd.errors import DivergedError, MlcgmdError
 from mlcgmd.md.chain import ChainSpec
 from mlcgmd.md.electrolyte import ElectrolyteSpec
-from mlcgmd.md.run import measure_speed, run_md
+from mlcgmd.md.openmm import measure_speed
+from mlcgmd.md.run import run_md
 from mlcgmd.model.model import CheckpointError, Model
 from mlcgmd.model.objectives import Training
 from mlcgmd.model.rollout import simulate
