@@ -15,7 +15,9 @@ from mlcgmd.data import trajectory
 from mlcgmd.errors import DivergedError
 from mlcgmd.md import run as sampler
 from mlcgmd.md.chain import ChainSpec
+from mlcgmd.md.engine import State
 from mlcgmd.md.openmm import OpenMM
+from mlcgmd.md.rouse import Exact, RouseSpec, linear
 from mlcgmd.md.run import run_many, run_md
 
 pytestmark = pytest.mark.usefixtures("one_core")
@@ -141,6 +143,28 @@ def test_instability_is_reported(tmp_path: Path) -> None:
     with pytest.raises(DivergedError, match=r"test/chain: MD blew up in segment 0, frame \d+; use a shorter time_step than 0\.25"):
         run_md(dataclasses.replace(SPEC, time_step=0.25), tmp_path / "a.nc")
     assert not (tmp_path / "a.nc").exists()
+
+
+def test_an_engine_is_what_the_spec_brings(tmp_path: Path) -> None:
+    """Another one needs no change of the sampler: here particles that stand still."""
+
+    class Still(Exact):
+        def version(self) -> str:
+            return "still 1"
+
+        def segment(self, k: int, frames: int, start: State) -> tuple[dict[str, np.ndarray], State]:
+            return {"position": np.repeat(start.position[None], frames, axis=0), "potential_energy": np.full(frames, 1.0 + k)}, start
+
+    class StillSpec(RouseSpec):
+        @property
+        def engine(self) -> Exact:
+            return Still(self)
+
+    spec = StillSpec("test/still", linear(3), seed=1, length=10.0)
+    run = trajectory.load(run_md(spec, tmp_path / "a.nc"))
+    assert json.loads(run.attrs["provenance"])["engine"] == "still 1"
+    np.testing.assert_allclose(run.position, np.repeat(spec.start()[None], 10, axis=0), atol=0.006)
+    np.testing.assert_array_equal(run.potential_energy, [1, 1, 1, 1, 2, 2, 2, 2, 3, 3])  # segments of 4 frames
 
 
 def test_many_runs_in_processes_give_the_same_files(tmp_path: Path) -> None:
