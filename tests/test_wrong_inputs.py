@@ -801,10 +801,10 @@ RUN_FILES: dict[str, tuple[str, str]] = {
     "level of text": (RUN.replace("level: 8", "level: eight"), "level 'eight' is no number"),
     "steps of text": (RUN.replace("steps: 2", "steps: two"), "steps is 'two'; give a whole number from 1 on"),
     "a rate that YAML takes for text": (RUN + "learning_rate: 1e-3\n", "learning_rate is '1e-3'; give a finite number"),
-    "no files": (RUN.replace("dataset: chain-smoke", "files: []"), "files is a list of at least one path"),
+    "no files": (RUN.replace("dataset: chain-smoke", "files: []"), r"files is \[\]; give a list of paths, at least one"),
     "one file": (RUN.replace("dataset: chain-smoke", "files: a.nc"), "files is 'a.nc'; give a list of paths"),
     "options of no reader": (RUN.replace("dataset: chain-smoke", "files: [a.pdb]\nread: {steps: 3}"), "steps is no option of from_mdtraj"),
-    "a list of options": (RUN.replace("dataset: chain-smoke", "files: [a.nc]\nread: [1]"), "read has options NAME: VALUE"),
+    "a list of options": (RUN.replace("dataset: chain-smoke", "files: [a.nc]\nread: [1]"), r"read is \[1\]; give options of load"),
     "a file that is not there": (RUN.replace("dataset: chain-smoke", "files: [a.nc]"), "a.nc is not there"),
 }
 
