@@ -39,8 +39,10 @@ def renamed(names: Sequence[str], mapping: Mapping[str, str] | None, system: str
     """``names`` by ``mapping``, which must hold one of them at least: a mapping serves a family, of which each system has a part.
 
     Raises:
-        TrajectoryError: none of the names is in it.
+        TrajectoryError: it is no mapping, or none of the names is in it.
     """
+    if not isinstance(mapping, Mapping | None):
+        raise TrajectoryError(f"{system}: {option}= is {mapping!r}; give a mapping of a name to another one")
     if mapping and not set(mapping) & set(names):
         raise TrajectoryError(f"{system}: {option}= names {sorted(mapping)}, but there are only {sorted(set(names))}")
     return [(mapping or {}).get(name, name) for name in names]
@@ -92,7 +94,6 @@ def assemble(
         TrajectoryError: no box to unwrap with; a network through the box; a molecule that jumps by more than half the box; or
             anything that :func:`.trajectory.validate` refuses.
     """
-    bond = np.asarray(bond, np.int64).reshape(-1, 2)
     trajectory.check_bonds(bond, position.shape[1])
     if massless is not None and massless.any():
         kept, new = np.flatnonzero(~massless), np.maximum(np.cumsum(~massless) - 1, 0)

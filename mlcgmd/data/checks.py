@@ -7,9 +7,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from ..arguments import positive
 from . import formats
 from .assembly import STANDARD, is_mass_of, nearest_element
-from .trajectory import Refuse
+from .trajectory import Refuse, pairs_of
 
 COVALENT = frozenset(["H", "B", "C", "N", "Si", "P", "S"])
 """Elements that are never a molecule of one atom; ions, noble gases and water without hydrogens are left out."""
@@ -69,9 +70,12 @@ def understood(
     check_massless(sites, massless, drop_massless, refuse)
     if names is None or masses is None:
         check_elements(sites, elements, known, massless, refuse)
+    for i, name in enumerate([] if names is None else names):
+        if not isinstance(name, str):
+            refuse(f"particle_type= has {name!r} for particle {i}; give names, as text")
     names = names if names is not None else [getattr(element, "symbol", "") for element in elements]
     masses = masses if masses is not None else [getattr(element, "mass", 0.0) for element in elements]
-    bonds = np.asarray(held.bond if bond is None else bond, np.int64).reshape(-1, 2)
+    bonds = pairs_of("bond=", held.bond if bond is None else bond, refuse)
     if bond is None:
         check_bonded(sites, bonds, names, massless, refuse)
     bonds = bonds[np.sort(np.unique(np.sort(bonds, axis=1), axis=0, return_index=True)[1])]
@@ -87,8 +91,8 @@ def orthorhombic(lengths: np.ndarray, angles: np.ndarray, refuse: Refuse) -> np.
 
 def per_particle(option: str, values: Sequence[Any] | np.ndarray | None, n: int, refuse: Refuse) -> Any:
     """``values`` if there is one for each of ``n`` particles."""
-    if values is not None and len(values) != n:
-        refuse(f"{option}= has {len(values)} values, but there are {n} particles")
+    if values is not None and (np.ndim(values) == 0 or len(values) != n):
+        refuse(f"{option}= has {np.size(values)} values, but there are {n} particles")
     return values
 
 
@@ -210,12 +214,13 @@ def frame_times(
         first: number of the first frame in the files.
     """
     number = np.arange(first, first + len(time))
+    unit = "ps" if units == "real" else "tau"
     if frame_interval is not None:
-        return frame_interval * number
+        return positive(unit)("frame_interval", frame_interval) * number
     if len(time) == 1:
         return time
     kinds = {formats.suffix(path) for path in paths}
-    unit, where = ("ps" if units == "real" else "tau"), ", ".join(path.name for path in paths) or "the trajectory"
+    where = ", ".join(path.name for path in paths) or "the trajectory"
     if ".dcd" in kinds:
         found = {formats.dcd_interval(path) for path in paths}
         interval = found.pop() if len(found) == 1 else None

@@ -30,7 +30,10 @@ class Particles(NamedTuple):
 
 def paths_of(source: File | Sequence[File]) -> list[Path]:
     """The file, or the files, of which there is one at least."""
-    paths = [Path(source)] if isinstance(source, str | PathLike) else [Path(path) for path in source]
+    try:
+        paths = [Path(source)] if isinstance(source, str | PathLike) else [Path(path) for path in source]
+    except TypeError as error:
+        raise TrajectoryError(f"{source!r} is no path of a file, nor a list of them") from error
     if not paths:
         raise TrajectoryError("there is no file to read; give at least one path")
     return paths
@@ -45,6 +48,18 @@ def suffix(path: Path) -> str:
 def stem(path: Path) -> str:
     """The name of a file without its endings."""
     return path.name.split(".")[0]
+
+
+def check_box_is_read(path: Path) -> None:
+    """Refuse an extended XYZ, of which mdtraj does not read the box: what crosses it would be free space to cross.
+
+    Raises:
+        TrajectoryError: it has one.
+    """
+    if suffix(path) == ".xyz":
+        with open_text(path) as handle:
+            if "lattice=" in f"{handle.readline()}{handle.readline()}".lower():
+                raise TrajectoryError(f"{path}: its box, Lattice= of an extended XYZ, is not read; convert the file to GRO, XTC or DCD")
 
 
 def dcd_interval(path: Path) -> float | None:

@@ -54,14 +54,17 @@ def from_mdanalysis(
     Raises:
         TrajectoryError: as :func:`.mdtraj.from_mdtraj`.
     """
+    if not hasattr(universe, "trajectory"):
+        raise TrajectoryError(f"{universe} is no universe with a trajectory; give MDAnalysis.Universe(TOPOLOGY, TRAJECTORY)")
     atoms, reader = universe.atoms, universe.trajectory
     filename = getattr(reader, "filename", None)
     paths = [Path(filename)] if isinstance(filename, str | PathLike) else []
     name = system or (stem(paths[0]) if paths else "memory")
     refuse = refusal(name)
     n = len(atoms)
-    labels = zip(getattr(atoms, "names", [""] * n), atoms.resindices, getattr(atoms, "resnames", [""] * n), atoms.resids, strict=True)
-    sites = [Site(name, int(index), f"{residue}{number}") for name, index, residue, number in labels]
+    residue = atoms.resindices
+    columns = (getattr(atoms, "names", [""] * n), residue, getattr(atoms, "resnames", [""] * n), getattr(atoms, "resids", residue + 1))
+    sites = [Site(name, int(index), f"{residue}{number}") for name, index, residue, number in zip(*columns, strict=True)]
     known = atoms.masses if _is_known(universe, "masses") else None
     symbols = atoms.elements.tolist() if _is_known(universe, "elements") else [""] * n
     elements = [_element(symbol, None if known is None else float(known[i])) for i, symbol in enumerate(symbols)]

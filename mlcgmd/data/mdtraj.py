@@ -135,6 +135,7 @@ def reading(paths: list[Path], top: mdtraj.Topology | File | None) -> Iterator[N
     for path in paths:
         if not path.exists():
             raise FileNotFoundError(f"{path} is not there")
+        formats.check_box_is_read(path)
     for path in (*paths, *([Path(top)] if isinstance(top, str | PathLike) else [])):
         if package := NEEDS.get(formats.suffix(path)):
             try:

@@ -44,7 +44,7 @@ def load(path: File | Sequence[File], top: File | None = None, **options: Any) -
     """
     paths = formats.paths_of(path)
     first, kind = paths[0], formats.suffix(paths[0])
-    topology = None if top is None else Path(top)
+    topology = None if top is None else formats.paths_of([top])[0]
     if is_own(first):
         if options or top is not None or len(paths) > 1:
             raise TrajectoryError(f"{first} is a trajectory of this library, which is complete: leave {sorted(options) or 'top'} out")

@@ -100,10 +100,7 @@ def make(
         position = position.astype(np.float32, copy=False)
     if not (frames and n):
         refuse(f"it has zero {'particles' if frames else 'frames'}; give at least one")
-    bond = table.numbers("bond", bond, None, refuse)
-    if bond.size and (bond.ndim != 2 or bond.shape[1] != 2):
-        refuse(f"bond has shape {bond.shape}, not (bonds, 2): two particles each")
-    bond = bond.reshape(-1, 2).astype(np.int64)
+    bond = pairs_of("bond", bond, refuse)
     check_bonds(bond, n)
     if molecule is None:
         molecule = molecules_from_bonds(bond, n)
@@ -159,6 +156,14 @@ def make(
         },
     )
     return validate(dataset)
+
+
+def pairs_of(name: str, values: Any, refuse: Refuse) -> np.ndarray:
+    """``values`` as particles (n_bonds, 2), of which there may be none."""
+    bond = table.numbers("bond", values, None, refuse)
+    if bond.size and (bond.ndim != 2 or bond.shape[1] != 2):
+        refuse(f"{name} has shape {bond.shape}, not (bonds, 2): two particles each")
+    return bond.reshape(-1, 2).astype(np.int64)
 
 
 def check_bonds(bond: np.ndarray, n: int) -> None:
