@@ -1,13 +1,24 @@
 """The command ``mlcgmd``, which is also ``python -m mlcgmd``. Each sub-command imports what it needs when it runs: help comes at once."""
 
 import argparse
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from .errors import MlcgmdError
 
+if TYPE_CHECKING:
+    from .model.training import TrainConfig
+
 SPLITS = ("train", "validation", "test")
+NAME = (lambda value: isinstance(value, str) and value and "\0" not in value, "a name")
+PATHS = (lambda value: isinstance(value, list) and all(isinstance(path, str) for path in value), "a list of paths")
+RUN: dict[str, tuple[Callable[[Any], Any], str]] = {
+    **{"folder": NAME, "model": NAME, "dataset": NAME, "validation": PATHS},
+    "files": (lambda value: value and PATHS[0](value), "a list of paths, at least one"),
+    "read": (lambda value: isinstance(value, dict), "options of load, NAME: VALUE"),
+}
+"""What the fields of a run file may be, beside level and those of TrainConfig, and the words for it."""
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -109,14 +120,14 @@ def _check(options: argparse.Namespace) -> None:
         print(check(blocks(file, options.top, progress=True, **given), options.level), end="\n\n")
 
 
-def read_run(path: Path) -> tuple[dict[str, Any], dict[str, Any]]:
+def read_run(path: Path) -> tuple["TrainConfig", dict[str, Any], dict[str, Any]]:
     """The run file of ``mlcgmd train``.
 
     Args:
         path: of the file.
 
     Returns:
-        The fields of :class:`.TrainConfig` that it sets, and the others: what to train on, at which level, where to keep it.
+        How to train, the fields that it sets of that, and the others: what to train on, at which level, where to keep it.
 
     Raises:
         MlcgmdError: a field is missing, unknown, or not what it should be.
@@ -138,32 +149,26 @@ def read_run(path: Path) -> tuple[dict[str, Any], dict[str, Any]]:
         raise MlcgmdError(f"{path} lacks {sorted(missing)}")
     given = {key: asked.pop(key) for key in needed | source if key in asked}
     known(str(path), asked, TrainConfig)
-    for key in ("folder", "model", "dataset"):
-        if not isinstance(value := given.get(key, "a"), str) or not value or "\0" in value:
-            raise MlcgmdError(f"{path}: {key} is {value!r}; give a name")
-    for key in ("files", "validation"):
-        if not isinstance(files := given.get(key, []), list) or not all(isinstance(file, str) for file in files):
-            raise MlcgmdError(f"{path}: {key} is {files!r}; give a list of paths")
-    if given.get("files") == [] or not isinstance(given.get("read", {}), dict):
-        raise MlcgmdError(f"{path}: files is a list of at least one path, and read has options NAME: VALUE of load")
-    TrainConfig(**asked)
-    return asked, given
+    for key, (fits, what) in RUN.items():
+        if key in given and not fits(given[key]):
+            raise MlcgmdError(f"{path}: {key} is {given[key]!r}; give {what}")
+    return TrainConfig(**asked), asked, given
 
 
 def _train(options: argparse.Namespace) -> None:
     from .data.readers import load
     from .model.system import coarse_grain
-    from .model.training import FIRST_RANK, TrainConfig, minutes, train
+    from .model.training import FIRST_RANK, minutes, train
     from .paper import datasets
 
-    asked, given = read_run(options.run)
+    config, asked, given = read_run(options.run)
     level, folder, path = (given.pop(key) for key in ("level", "folder", "model"))
     if "files" in given:
         runs, held_out = ([load(file, **given.get("read", {})) for file in given.get(key, [])] for key in ("files", "validation"))
     else:
         runs, held_out = (datasets.load(given["dataset"], split) for split in ("train", "validation"))
     systems, validation = ([coarse_grain(run, level) for run in members] for members in (runs, held_out))
-    model, curves = train(systems, validation, TrainConfig(**asked), folder)
+    model, curves = train(systems, validation, config, folder)
     if FIRST_RANK:
         model.save(path, given | {"minutes": round(minutes(curves), 1)} | asked)
 

@@ -12,7 +12,7 @@ from toys import toy_electrolyte
 import mlcgmd
 from mlcgmd.data import trajectory
 from mlcgmd.data.lammps import from_lammps
-from mlcgmd.data.readers import from_mdtraj
+from mlcgmd.data.mdtraj import from_mdtraj
 
 CASES = Path(__file__).parent / "cases"
 FRAMES = 40

@@ -7,7 +7,7 @@ import pytest
 from mixtures import ensemble
 from toys import toy_trajectory
 
-from mlcgmd.analysis import baselines, scores, statistics
+from mlcgmd.analysis import baselines, estimates, scores, statistics
 from mlcgmd.analysis.distances import STANDARDISED, expected_distance, expected_log2
 from mlcgmd.analysis.ensemble import Ensemble
 
@@ -94,8 +94,8 @@ def test_the_centre_of_a_lone_molecule_diffuses_as_it_walks() -> None:
     coarser = replace(md.part(slice(None, None, 4)), position=md.position[:, 1::4])
     exact = 0.5**2 / (2 * md.interval)
     for run in (md, coarser):
-        value, error = scores.centre_diffusion(run, [md], coarser.interval)
+        value, error = estimates.centre_diffusion(run, [md], coarser.interval)
         assert value == pytest.approx(exact, abs=4 * error) and error < 0.1 * exact
     held = replace(md, position=md.position - Ensemble.centre(md))
-    assert np.isnan(scores.centre_diffusion(held, [held]).value)
-    assert np.isnan(scores.centre_diffusion(md.part(slice(0, 8)), [md], coarser.interval).value)
+    assert np.isnan(estimates.centre_diffusion(held, [held]).value)
+    assert np.isnan(estimates.centre_diffusion(md.part(slice(0, 8)), [md], coarser.interval).value)

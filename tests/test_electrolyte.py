@@ -13,9 +13,11 @@ import pytest
 import xarray as xr
 
 from mlcgmd.data import trajectory
+from mlcgmd.md import openmm as openmm_engine
 from mlcgmd.md import run as sampler
 from mlcgmd.md.electrolyte import CLEARANCE, ELEMENTS, HYDROGEN_MASS, ContinuedSpec, ElectrolyteSpec
-from mlcgmd.md.run import measure_speed, run_md
+from mlcgmd.md.openmm import OpenMM, measure_speed
+from mlcgmd.md.run import run_md
 from mlcgmd.paths import SHIPPED
 
 pytestmark = pytest.mark.usefixtures("one_core")
@@ -298,7 +300,7 @@ def tiny(**changes: object) -> ElectrolyteSpec:
 def short(monkeypatch: pytest.MonkeyPatch) -> None:
     """Segments of two frames, a compression of 4 ps: denser than packed, not yet a liquid."""
     monkeypatch.setattr(sampler, "SEGMENT", 2)
-    monkeypatch.setattr(sampler, "COMPRESSION", (500.0, 4.0, 0.001))
+    monkeypatch.setattr("mlcgmd.md.openmm.COMPRESSION", (500.0, 4.0, 0.001))
 
 
 def test_run_is_stable_unwrapped_and_resumes_to_the_same_bytes(tmp_path: Path, short: None, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -320,18 +322,18 @@ def test_run_is_stable_unwrapped_and_resumes_to_the_same_bytes(tmp_path: Path, s
     freedom = 3 * 124 - electrolyte.openmm_system().getNumConstraints() - 3
     assert 300 < (2 * run.kinetic_energy / (freedom * 8.31446e-3)).mean() < 600
 
-    segment = sampler._segment
+    segment = OpenMM.segment
 
-    def killed(spec: ElectrolyteSpec, k: int, *rest: object) -> object:
+    def killed(engine: OpenMM, k: int, *rest: object) -> object:
         if k == 1:
             raise KeyboardInterrupt
-        return segment(spec, k, *rest)  # type: ignore[arg-type]
+        return segment(engine, k, *rest)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(sampler, "_segment", killed)
+    monkeypatch.setattr(OpenMM, "segment", killed)
     with pytest.raises(KeyboardInterrupt):
         run_md(electrolyte, tmp_path / "resumed.nc")
-    monkeypatch.setattr(sampler, "_segment", segment)
-    monkeypatch.setattr(sampler, "_equilibrate", None)
+    monkeypatch.setattr(OpenMM, "segment", segment)
+    monkeypatch.setattr(OpenMM, "equilibrate", None)
     assert run_md(electrolyte, tmp_path / "resumed.nc").read_bytes() == whole.read_bytes()
 
 
@@ -388,7 +390,7 @@ def test_continued_run_refuses_other_molecules(origin: xr.Dataset, tmp_path: Pat
 
 def test_speed_is_that_of_the_given_frame(origin: xr.Dataset, monkeypatch: pytest.MonkeyPatch) -> None:
     boxes = []
-    apply = sampler._State.apply
-    monkeypatch.setattr(sampler._State, "apply", lambda state, context: (boxes.append(state.box), apply(state, context)))
+    apply = openmm_engine._apply
+    monkeypatch.setattr(openmm_engine, "_apply", lambda state, context: (boxes.append(state.box), apply(state, context)))
     assert measure_speed(tiny(time_step=0.001), steps=20, trajectory=origin) > 0
     np.testing.assert_allclose(boxes, [[2.0] * 3])

@@ -475,6 +475,20 @@ def test_names_of_components_and_types(files: tuple[Path, Path]) -> None:
         from_lammps(*files, time_step=0.002, elements={7: "C"})
 
 
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"time_step": "2 fs"}, "time_step is '2 fs'; give a finite number above 0, in ps"),
+        ({"time_step": 0.0}, r"time_step is 0\.0; give a finite number above 0"),
+        ({"time_step": 0.002, "elements": ["C", "O"]}, r"elements= is \['C', 'O'\]; give a mapping"),
+        ({"time_step": 0.002, "units": ["real"]}, r"units= was given as \['real'\], which is not read"),
+    ],
+)
+def test_options_of_another_kind(options: dict, message: str, files: tuple[Path, Path]) -> None:
+    with pytest.raises(ValueError, match=message):
+        from_lammps(*files, **options)
+
+
 def test_case_a_salt_that_is_not_litfsi() -> None:
     """PF6 is an anion of its own; D straight from the dump (case of the review)."""
     folder = CASES / "lammps-lipf6"

@@ -10,7 +10,8 @@ import pytest
 import xarray as xr
 
 from mlcgmd.data.lammps import from_lammps
-from mlcgmd.data.readers import from_mdanalysis, load
+from mlcgmd.data.mdanalysis import from_mdanalysis
+from mlcgmd.data.readers import load
 from mlcgmd.data.trajectory import TrajectoryError
 
 mda = pytest.importorskip("MDAnalysis")
@@ -152,6 +153,26 @@ def test_universe_refusals() -> None:
     skewed.load_new(skewed.trajectory.coordinate_array, dimensions=np.array([20, 20, 20, 90, 60, 90.0]), dt=2.0)
     with pytest.raises(TrajectoryError, match="the box is not orthorhombic"):
         from_mdanalysis(skewed)
+
+
+@pytest.mark.parametrize("what", ["a path", "a group", "no trajectory"])
+def test_what_is_no_universe_with_a_trajectory(what: str) -> None:
+    folder = Path(__file__).parent / "cases" / "psf-united-atom"
+    whole = mda.Universe(str(folder / "chain.psf"))
+    given = {"a path": folder / "chain.psf", "a group": whole.atoms, "no trajectory": whole}[what]
+    with pytest.raises(TrajectoryError, match=r"is no universe with a trajectory; give MDAnalysis\.Universe\(TOPOLOGY, TRAJECTORY\)"):
+        from_mdanalysis(given)
+
+
+def test_a_universe_that_knows_masses_and_bonds_alone() -> None:
+    """No names, no residues' numbers: as made by hand from arrays."""
+    universe = mda.Universe.empty(6, atom_resindex=[0] * 6, trajectory=True)
+    universe.add_TopologyAttr("masses", [12.011] * 6)
+    with pytest.raises(TrajectoryError, match="the topology has no bonds; give bond="):
+        from_mdanalysis(universe)
+    universe.add_TopologyAttr("bonds", [(i, i + 1) for i in range(5)])
+    universe.atoms.positions = np.arange(18.0).reshape(6, 3)
+    assert from_mdanalysis(universe).component_name.values.tolist() == ["C6"]
 
 
 def test_times_that_mdanalysis_makes_up(tmp_path: Path) -> None:

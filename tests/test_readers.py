@@ -3,6 +3,7 @@
 import json
 import re
 import struct
+import sys
 from pathlib import Path
 
 import mdtraj
@@ -11,7 +12,8 @@ import pytest
 from mdtraj.core import element
 
 from mlcgmd.data import formats, trajectory
-from mlcgmd.data.readers import from_mdtraj, load
+from mlcgmd.data.mdtraj import from_mdtraj
+from mlcgmd.data.readers import load
 from mlcgmd.data.trajectory import TrajectoryError
 
 CASES = Path(__file__).parent / "cases"
@@ -392,6 +394,59 @@ def test_case_wrapped_in_few_frames() -> None:
     assert np.average((centred**2).sum(axis=2), axis=1, weights=run.mass).mean() == pytest.approx(7.5215, abs=1e-3)
 
 
+TIP4P = """tip4p t= 0.0
+    4
+    1SOL     OW    1   0.100   0.100   0.100
+    1SOL    HW1    2   0.195   0.100   0.100
+    1SOL    HW2    3   0.076   0.193   0.100
+    1SOL     MW    4   0.110   0.110   0.100
+   2.00000   2.00000   2.00000
+"""
+
+
+def test_a_massless_site_of_a_gro(tmp_path: Path) -> None:
+    path = tmp_path / "a.gro"
+    path.write_text(TIP4P)
+    with pytest.raises(TrajectoryError, match=r"particle 3 \(MW of HOH1\) has no mass; drop_massless=True"):
+        load(path, bond=[[0, 1], [0, 2]])
+    run = load(path, bond=[[0, 1], [0, 2]], drop_massless=True)
+    assert run.component_name.values.tolist() == ["H2O"] and run.sizes["particle"] == 3
+
+
+def test_a_box_that_is_not_read_is_said(water: mdtraj.Trajectory, tmp_path: Path) -> None:
+    """ASE and others put it into the comment of an XYZ, which mdtraj skips: ions that cross it would jump in free space."""
+    water[0].save(tmp_path / "top.pdb")
+    water.save(tmp_path / "a.xyz")
+    plain = (tmp_path / "a.xyz").read_text().splitlines()
+    assert "box" not in load(tmp_path / "a.xyz", top=tmp_path / "top.pdb", frame_interval=1.0)
+    plain[1] = 'Lattice="20 0 0 0 20 0 0 0 20" Properties=species:S:1:pos:R:3'
+    (tmp_path / "a.xyz").write_text("\n".join(plain) + "\n")
+    with pytest.raises(TrajectoryError, match=r"a\.xyz: its box, Lattice= of an extended XYZ, is not read; convert"):
+        load(tmp_path / "a.xyz", top=tmp_path / "top.pdb", frame_interval=1.0)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"frame_interval": "2 ps"}, "frame_interval is '2 ps'; give a finite number above 0, in ps"),
+        ({"frame_interval": -1.0}, r"frame_interval is -1\.0; give a finite number above 0"),
+        ({"mass": 12.0}, "mass= has 1 values, but there are 12 particles"),
+        ({"particle_type": "C"}, "particle_type= has 1 values, but there are 12 particles"),
+        ({"particle_type": [1] * 12}, "particle_type= has 1 for particle 0; give names"),
+        ({"type_name": "C"}, "type_name= is 'C'; give a mapping"),
+        ({"component_name": ["C12"]}, r"component_name= is \['C12'\]; give a mapping"),
+        ({"bond": "guess"}, "bond holds <U5, not whole numbers"),
+        ({"bond": [[0.5, 1.2]]}, "bond holds float64, not whole numbers"),
+        ({"bond": [[1, 0, 1], [1, 1, 2]]}, r"bond= has shape \(2, 3\), not \(bonds, 2\)"),
+    ],
+)
+def test_options_of_another_kind(options: dict, message: str) -> None:
+    """As a command line gives them, and columns of a file of bonds: none is cut to size in silence."""
+    folder = CASES / "frame-times"
+    with pytest.raises(ValueError, match=message):
+        load(folder / "chain.dcd", top=folder / "chain.pdb", **options)
+
+
 # The front door
 
 
@@ -417,17 +472,23 @@ def test_load_chooses_the_reader(water: mdtraj.Trajectory, tmp_path: Path) -> No
         load(tmp_path / "a.foo")
     with pytest.raises(FileNotFoundError, match=r"none\.xtc is not there"):
         load(tmp_path / "none.xtc", top=tmp_path / "top.pdb")
+    for wrong in (None, 3, [None]):
+        with pytest.raises(TrajectoryError, match="is no path of a file, nor a list of them"):
+            load(wrong)  # type: ignore[arg-type]
+        with pytest.raises(TrajectoryError, match="is no path of a file, nor a list of them"):
+            load("a.xtc", top=[wrong])  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("ending", ["h5", "gsd"])
 def test_a_package_that_mdtraj_needs_is_named(ending: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("mlcgmd.data.readers._is_installed", lambda package: False)
+    for package in ("tables", "gsd"):
+        monkeypatch.setitem(sys.modules, package, None)
     (tmp_path / f"a.{ending}").write_bytes(b"")
     with pytest.raises(TrajectoryError, match=rf"a\.{ending}: mdtraj reads this format by the package (tables|gsd), .*pip install"):
         load(tmp_path / f"a.{ending}")
 
 
 def test_tpr_without_mdanalysis(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("mlcgmd.data.readers._is_installed", lambda package: False)
+    monkeypatch.setitem(sys.modules, "MDAnalysis", None)
     with pytest.raises(TrajectoryError, match=r"a\.tpr: \.tpr is read by MDAnalysis; pip install 'mlcgmd\[mdanalysis\]'"):
         load("a.xtc", top="a.tpr")

@@ -17,7 +17,7 @@ from toys import toy_electrolyte
 
 from mlcgmd.data import trajectory
 from mlcgmd.data.mapping import CoarseGraining, MappingError, partition
-from mlcgmd.paper import figures, render
+from mlcgmd.paper import drawing, figures, render
 
 ROOT = Path(__file__).parents[1]
 
@@ -86,7 +86,7 @@ def test_components_and_elements_have_their_colours(electrolyte: xr.Dataset) -> 
         brown, yellow, violet = (panel.colour[kind == k] for k in range(3))
         assert (np.diff(brown) < 0).all() and np.ptp(brown) < 0.3
         assert (yellow[:, :2] > 0.65).all() and (yellow[:, 2] < 0.3).all()
-        np.testing.assert_allclose(violet, np.tile(to_rgb(render.ELEMENTS["Li"][0]), (len(violet), 1)))
+        np.testing.assert_allclose(violet, np.tile(to_rgb(drawing.ELEMENTS["Li"][0]), (len(violet), 1)))
     assert list(shown[0].legend) == ["H", "Li", "C", "N", "O", "F", "S"]
     np.testing.assert_array_equal(shown[2].colour, shown[3].colour[mapping.bead])
     np.testing.assert_allclose((shown[2].radius ** 3).sum(), (shown[3].radius ** 3).sum())
@@ -111,8 +111,8 @@ def test_molecules_are_drawn_whole_in_the_box_and_move_on(electrolyte: xr.Datase
     molecule = electrolyte.molecule.values
     moved = electrolyte.copy()
     moved["position"] = electrolyte.position + (rng.integers(-3, 4, size=(molecule.max() + 1, 3)) * box)[molecule]
-    placed = render.in_box(moved)
-    np.testing.assert_allclose(placed, render.in_box(electrolyte), atol=1e-3)  # whichever image was given
+    placed = drawing.in_box(moved)
+    np.testing.assert_allclose(placed, drawing.in_box(electrolyte), atol=1e-3)  # whichever image was given
     np.testing.assert_allclose(np.diff(placed, axis=0), np.diff(electrolyte.position, axis=0), atol=1e-3)
     ends = placed[:, bond]
     assert np.linalg.norm(ends[:, :, 0] - ends[:, :, 1], axis=2).max() < 3
@@ -132,12 +132,12 @@ def test_the_animation_of_the_book_is_what_its_files_give(tmp_path: Path) -> Non
 
 
 def test_a_box_has_twelve_edges() -> None:
-    corners = render.box_corners(np.array([2.0, 3.0, 4.0]))
-    lengths = np.linalg.norm(corners[render.EDGES[:, 0]] - corners[render.EDGES[:, 1]], axis=1)
+    corners = drawing.box_corners(np.array([2.0, 3.0, 4.0]))
+    lengths = np.linalg.norm(corners[drawing.EDGES[:, 0]] - corners[drawing.EDGES[:, 1]], axis=1)
     np.testing.assert_allclose(np.sort(lengths), [2.0] * 4 + [3.0] * 4 + [4.0] * 4)
     np.testing.assert_allclose(corners.mean(axis=0), 0)
     axis = Figure().add_subplot()
-    render.draw_box(axis, corners + [0, 0, 1])
+    drawing.draw_box(axis, corners + [0, 0, 1])
     shown: list[Any] = list(axis.collections)
     assert [len(lines.get_segments()) for lines in shown] == [3, 9]
 
@@ -160,21 +160,21 @@ def test_the_view_turns_once_without_deforming(chain: xr.Dataset) -> None:
 
 
 def test_beads_are_as_dense_as_particles() -> None:
-    radius = render.radii(np.array([1.0, 8.0]))
-    np.testing.assert_allclose(radius, [render.RADIUS, 2 * render.RADIUS])
+    radius = drawing.radii(np.array([1.0, 8.0]))
+    np.testing.assert_allclose(radius, [drawing.RADIUS, 2 * drawing.RADIUS])
 
 
 def test_neighbouring_beads_differ_in_colour() -> None:
-    colours = render.palette(np.arange(25))
+    colours = drawing.palette(np.arange(25))
     assert colours.shape == (25, 3)
     assert (np.abs(np.diff(colours, axis=0)).max(axis=1) > 0.1).all()
 
 
 def test_draw_puts_near_spheres_last_and_fades_far_ones() -> None:
     axis = Figure().add_subplot()
-    render.frame_axis(axis, 2.0)
+    drawing.frame_axis(axis, 2.0)
     position = np.array([[0.0, 0, 1], [1, 0, -1]])
-    render.draw(axis, position, np.array([[0, 1]]), np.zeros((2, 3)), np.array([0.5, 1.0]))
+    drawing.draw(axis, position, np.array([[0, 1]]), np.zeros((2, 3)), np.array([0.5, 1.0]))
     spheres = axis.collections[-1]
     np.testing.assert_allclose(np.asarray(spheres.get_offsets()), [[1, 0], [0, 0]])
     far, near = np.asarray(spheres.get_facecolor())[:, 0]
@@ -185,7 +185,7 @@ def test_draw_puts_near_spheres_last_and_fades_far_ones() -> None:
 def test_draw_puts_bonds_between_the_spheres_of_different_layers() -> None:
     axis = Figure().add_subplot()
     position = np.array([[0.0, 0, 3], [1, 0, 2], [1, 0, 1], [1, 0, 0]])
-    render.draw(axis, position, np.array([[0, 1], [2, 3]]), np.zeros((4, 3)), np.ones(4), layers=2)
+    drawing.draw(axis, position, np.array([[0, 1], [2, 3]]), np.zeros((4, 3)), np.ones(4), layers=2)
     shown: list[Any] = sorted(axis.collections, key=lambda part: part.get_zorder())
     behind, far, between, near = shown
     assert [len(lines.get_segments()) for lines in (behind, between)] == [1, 1]

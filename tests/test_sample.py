@@ -15,6 +15,9 @@ from mlcgmd.data import trajectory
 from mlcgmd.errors import DivergedError
 from mlcgmd.md import run as sampler
 from mlcgmd.md.chain import ChainSpec
+from mlcgmd.md.engine import State
+from mlcgmd.md.openmm import OpenMM
+from mlcgmd.md.rouse import Exact, RouseSpec, linear
 from mlcgmd.md.run import run_many, run_md
 
 pytestmark = pytest.mark.usefixtures("one_core")
@@ -81,16 +84,16 @@ def test_killed_and_resumed_is_the_same_as_uninterrupted(tmp_path: Path) -> None
 
 def test_resume_reuses_finished_segments(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Stopped in the third segment: only segments 2 to 9 are run afterwards."""
-    segment, done = sampler._segment, []
+    segment, done = OpenMM.segment, []
 
-    def stop(spec: ChainSpec, k: int, *rest: object) -> dict:
+    def stop(engine: OpenMM, k: int, *rest: object) -> object:
         if k == 2 and len(done) == 2:
             done.append(-1)
             raise KeyboardInterrupt
         done.append(k)
-        return segment(spec, k, *rest)  # type: ignore[arg-type]
+        return segment(engine, k, *rest)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(sampler, "_segment", stop)
+    monkeypatch.setattr(OpenMM, "segment", stop)
     with pytest.raises(KeyboardInterrupt):
         run_md(SPEC, tmp_path / "a.nc")
     assert not (tmp_path / "a.nc").exists()
@@ -102,12 +105,12 @@ def test_leftovers_of_another_spec_are_not_taken(tmp_path: Path, monkeypatch: py
     def stop(*_: object) -> None:
         raise KeyboardInterrupt
 
-    segment = sampler._segment
+    segment = OpenMM.segment
     other = dataclasses.replace(SPEC, seed=6)
-    monkeypatch.setattr(sampler, "_segment", lambda spec, k, *rest: segment(spec, k, *rest) if k == 0 else stop())
+    monkeypatch.setattr(OpenMM, "segment", lambda engine, k, *rest: segment(engine, k, *rest) if k == 0 else stop())
     with pytest.raises(KeyboardInterrupt):
         run_md(other, tmp_path / "a.nc")
-    monkeypatch.setattr(sampler, "_segment", segment)
+    monkeypatch.setattr(OpenMM, "segment", segment)
     assert run_md(SPEC, tmp_path / "a.nc").read_bytes() == run_md(SPEC, tmp_path / "b.nc").read_bytes()
 
 
@@ -140,6 +143,28 @@ def test_instability_is_reported(tmp_path: Path) -> None:
     with pytest.raises(DivergedError, match=r"test/chain: MD blew up in segment 0, frame \d+; use a shorter time_step than 0\.25"):
         run_md(dataclasses.replace(SPEC, time_step=0.25), tmp_path / "a.nc")
     assert not (tmp_path / "a.nc").exists()
+
+
+def test_an_engine_is_what_the_spec_brings(tmp_path: Path) -> None:
+    """Another one needs no change of the sampler: here particles that stand still."""
+
+    class Still(Exact):
+        def version(self) -> str:
+            return "still 1"
+
+        def segment(self, k: int, frames: int, start: State) -> tuple[dict[str, np.ndarray], State]:
+            return {"position": np.repeat(start.position[None], frames, axis=0), "potential_energy": np.full(frames, 1.0 + k)}, start
+
+    class StillSpec(RouseSpec):
+        @property
+        def engine(self) -> Exact:
+            return Still(self)
+
+    spec = StillSpec("test/still", linear(3), seed=1, length=10.0)
+    run = trajectory.load(run_md(spec, tmp_path / "a.nc"))
+    assert json.loads(run.attrs["provenance"])["engine"] == "still 1"
+    np.testing.assert_allclose(run.position, np.repeat(spec.start()[None], 10, axis=0), atol=0.006)
+    np.testing.assert_array_equal(run.potential_energy, [1, 1, 1, 1, 2, 2, 2, 2, 3, 3])  # segments of 4 frames
 
 
 def test_many_runs_in_processes_give_the_same_files(tmp_path: Path) -> None:

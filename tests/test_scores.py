@@ -9,7 +9,7 @@ import pytest
 import xarray as xr
 from toys import toy_boxes, toy_electrolyte, toy_systems
 
-from mlcgmd.analysis import liquids, scores
+from mlcgmd.analysis import estimates, liquids, scores
 from mlcgmd.analysis.ensemble import Case, Ensemble, cases, pooled
 from mlcgmd.data import simulation
 from mlcgmd.model.system import CoarseSystem, coarse_grain
@@ -175,9 +175,9 @@ def test_conductivity_of_independent_ions(boxes: list[CoarseSystem]) -> None:
 
 def test_no_conductivity_without_known_and_neutral_charges(boxes: list[CoarseSystem]) -> None:
     e = Ensemble.of(boxes[0])
-    assert scores.ions(e, SPECIES) == {"Li": 1, "TFSI": -1}
+    assert estimates.ions(e, SPECIES) == {"Li": 1, "TFSI": -1}
     for charge in (None, np.array([0, np.nan, 1.0]), np.array([0, -2.0, 1.0])):
-        assert scores.ions(replace(e, charge=charge), SPECIES) == {}
+        assert estimates.ions(replace(e, charge=charge), SPECIES) == {}
 
 
 def test_failures_are_counted_and_left_out(boxes: list[CoarseSystem]) -> None:

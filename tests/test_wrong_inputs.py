@@ -34,7 +34,8 @@ from mlcgmd.data.readers import load
 from mlcgmd.errors import DivergedError, MlcgmdError
 from mlcgmd.md.chain import ChainSpec
 from mlcgmd.md.electrolyte import ElectrolyteSpec
-from mlcgmd.md.run import measure_speed, run_md
+from mlcgmd.md.openmm import measure_speed
+from mlcgmd.md.run import run_md
 from mlcgmd.model.model import CheckpointError, Model
 from mlcgmd.model.objectives import Training
 from mlcgmd.model.rollout import simulate
@@ -800,10 +801,10 @@ RUN_FILES: dict[str, tuple[str, str]] = {
     "level of text": (RUN.replace("level: 8", "level: eight"), "level 'eight' is no number"),
     "steps of text": (RUN.replace("steps: 2", "steps: two"), "steps is 'two'; give a whole number from 1 on"),
     "a rate that YAML takes for text": (RUN + "learning_rate: 1e-3\n", "learning_rate is '1e-3'; give a finite number"),
-    "no files": (RUN.replace("dataset: chain-smoke", "files: []"), "files is a list of at least one path"),
+    "no files": (RUN.replace("dataset: chain-smoke", "files: []"), r"files is \[\]; give a list of paths, at least one"),
     "one file": (RUN.replace("dataset: chain-smoke", "files: a.nc"), "files is 'a.nc'; give a list of paths"),
     "options of no reader": (RUN.replace("dataset: chain-smoke", "files: [a.pdb]\nread: {steps: 3}"), "steps is no option of from_mdtraj"),
-    "a list of options": (RUN.replace("dataset: chain-smoke", "files: [a.nc]\nread: [1]"), "read has options NAME: VALUE"),
+    "a list of options": (RUN.replace("dataset: chain-smoke", "files: [a.nc]\nread: [1]"), r"read is \[1\]; give options of load"),
     "a file that is not there": (RUN.replace("dataset: chain-smoke", "files: [a.nc]"), "a.nc is not there"),
 }
 

@@ -12,11 +12,13 @@ import pandas as pd
 import xarray as xr
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import shortest_path
+from sklearn.pipeline import Pipeline
 
 from ..errors import MlcgmdError
-from . import molecules, scores, statistics
+from . import estimates, molecules, statistics
 from .distances import RELATIVE, expected_log2
 from .ensemble import Ensemble
+from .information import ridge
 
 PENALTIES = np.geomspace(1e-3, 1e3, 25)
 """Ridge penalties to choose from, where features have unit variance."""
@@ -35,18 +37,14 @@ class Regression:
     particles.
 
     Attributes:
-        centre: mean of each feature (k,) in training.
-        slope: of each feature (k,).
-        mean: of the property per particle in training.
+        model: fitted, the property per particle.
     """
 
-    centre: np.ndarray
-    slope: np.ndarray
-    mean: float
+    model: Pipeline
 
     @classmethod
     def fit(cls, counts: np.ndarray, values: np.ndarray) -> "Regression":
-        """Fit it; the penalty is the one with the least error of leaving one out.
+        """Fit it, by :func:`.information.ridge`.
 
         Args:
             counts: of the particles of each type, (n, types), in training.
@@ -58,22 +56,12 @@ class Regression:
         counts, values = np.asarray(counts, np.float64), np.asarray(values, np.float64)
         if counts.ndim != 2 or values.shape != counts.shape[:1] or len(values) < 3 or not np.isfinite(values).all():
             raise MlcgmdError(f"a regression needs three or more molecules, finite values (n,) and counts (n, types), not {counts.shape}")
-        x, y = _features(counts), values / counts.sum(axis=1)
-        centre, scale = x.mean(axis=0), x.std(axis=0)
-        scale[scale < 1e-9] = np.inf  # what does not vary tells nothing
-        u, s, v = np.linalg.svd((x - centre) / scale, full_matrices=False)
-        weight = s**2 / (s**2 + PENALTIES[:, None])
-        fitted = (u * weight[:, None]) @ (u.T @ (y - y.mean()))
-        influence = (u**2 * weight[:, None]).sum(axis=2) + 1 / len(y)
-        error = (((y - y.mean() - fitted) / np.clip(1 - influence, 1e-9, None)) ** 2).mean(axis=1)
-        penalty = PENALTIES[np.argmin(error)]
-        slope = v.T @ (s / (s**2 + penalty) * (u.T @ (y - y.mean()))) / scale
-        return cls(centre, slope, float(y.mean()))
+        return cls(ridge(PENALTIES).fit(_features(counts), values / counts.sum(axis=1)))
 
     def __call__(self, counts: np.ndarray) -> np.ndarray:
         """The property (n,) of molecules with these ``counts`` (n, types)."""
         counts = np.asarray(counts, np.float64)
-        return counts.sum(axis=1) * (self.mean + (_features(counts) - self.centre) @ self.slope)
+        return counts.sum(axis=1) * self.model.predict(_features(counts))
 
 
 def _features(counts: np.ndarray) -> np.ndarray:
@@ -103,7 +91,7 @@ def contact_profile(md: Sequence[Ensemble]) -> np.ndarray:
 
 
 def _cutoff(e: Ensemble) -> float:
-    return scores.CONTACT * float(e.bonds().mean())
+    return estimates.CONTACT * float(e.bonds().mean())
 
 
 def contacts(md: Sequence[Ensemble], models: Sequence[Ensemble], profile: np.ndarray) -> pd.DataFrame:
@@ -149,14 +137,14 @@ def perfect(md: Ensemble, model: Ensemble, n: int, rng: np.random.Generator) -> 
     """
     names = ("rg2_emd", "rg2_emd_perfect", "relaxation", "relaxation_perfect")
     a = md.rg2()
-    time = scores.relaxation(a, md.interval).value
+    time = estimates.relaxation(a, md.interval).value
     if not (np.isfinite(time) and len(model.position)):
         return dict.fromkeys(names, np.nan)
     b = model.rg2()
     found = []
     for _ in range(n):
         x, y = (statistics.surrogate(a, time / e.interval, s.shape, rng) for e, s in ((md, a), (model, b)))
-        p, q = (scores.relaxation(s, e.interval) for e, s in ((md, x), (model, y)))
-        emds = RELATIVE.between(x.ravel(), y.ravel()), scores.perfect_emd(x, md.interval, y, model.interval)
+        p, q = (estimates.relaxation(s, e.interval) for e, s in ((md, x), (model, y)))
+        emds = RELATIVE.between(x.ravel(), y.ravel()), estimates.perfect_emd(x, md.interval, y, model.interval)
         found.append((*emds, abs(np.log2(q.value / p.value)), expected_log2(*p, *q)))
     return dict(zip(names, np.nanmean(found, axis=0).tolist(), strict=True))

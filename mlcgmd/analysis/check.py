@@ -8,8 +8,7 @@ import pandas as pd
 import xarray as xr
 
 from ..data import continuity, mapping
-from ..data.checks import refusal
-from ..data.trajectory import TrajectoryError
+from ..data.trajectory import TrajectoryError, refusal
 from . import molecules, statistics
 
 BEADS = 10

@@ -10,7 +10,7 @@ import xarray as xr
 
 from ..arguments import Number, positive
 from ..errors import MlcgmdError
-from . import scores
+from . import estimates
 from .distances import expected_difference, expected_distance
 from .ensemble import Case, Ensemble, HasCoarse, cases, composition
 from .measures import MEASURES, WIDTH, Common, Measure, conducts, measures_of
@@ -163,7 +163,7 @@ def _estimate(measure: Measure, ensemble: Ensemble, common: Common) -> Estimate:
 
 def _value(measure: Measure, model: Ensemble, common: Common) -> dict[str, Any]:
     """A value and MD's: their difference is judged by both errors."""
-    md = scores.mean([_estimate(measure, e, common) for e in common.md])
+    md = estimates.mean([_estimate(measure, e, common) for e in common.md])
     row: dict[str, Any] = {"md": md.value, "md_error": md.error}
     if not len(model.position):
         return row | {"verdict": FAILED}
@@ -184,7 +184,7 @@ def _verdict(difference: float, perfect: float, useless: bool = False) -> str:
 def _distance(measure: Measure, model: Ensemble, common: Common) -> dict[str, Any]:
     """A distance, and that which two exact runs of these lengths have."""
     assert measure.distance is not None
-    parts = [part for e in common.md for part in _thinned(e, model, common).split(scores.PARTS)]
+    parts = [part for e in common.md for part in _thinned(e, model, common).split(estimates.PARTS)]
     if not parts[0].position.shape[1]:
         return {"verdict": FAILED if not len(model.position) else UNKNOWN}
     try:

@@ -30,7 +30,7 @@ import xarray as xr
 from numpy.typing import ArrayLike
 from sklearn.linear_model import RidgeCV
 from sklearn.model_selection import KFold, cross_val_predict
-from sklearn.pipeline import make_pipeline
+from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from ..data.mapping import CoarseGraining
@@ -93,13 +93,17 @@ def _checked(features: ArrayLike, *series: ArrayLike) -> tuple[np.ndarray, list[
     return x, others
 
 
+def ridge(penalties: np.ndarray) -> Pipeline:
+    """A ridge regression on standardised features, of one target or of several; the penalty of each is the best at leaving one out."""
+    return make_pipeline(StandardScaler(), RidgeCV(penalties, alpha_per_target=True))
+
+
 def _residuals(features: np.ndarray, targets: Sequence[np.ndarray]) -> list[np.ndarray]:
     """What a ridge regression leaves of each target (R, F) in frames that it was not fitted to; folds are contiguous."""
-    model = make_pipeline(StandardScaler(), RidgeCV(PENALTIES, alpha_per_target=True))
     y = np.stack([target.ravel() for target in targets], axis=1)
     scale = y.std(axis=0)
     x = features.reshape(-1, features.shape[-1])
-    predicted = cross_val_predict(model, x, (y - y.mean(axis=0)) / scale, cv=KFold(FOLDS)).reshape(y.shape)
+    predicted = cross_val_predict(ridge(PENALTIES), x, (y - y.mean(axis=0)) / scale, cv=KFold(FOLDS)).reshape(y.shape)
     rest = y - y.mean(axis=0) - predicted * scale
     return [r.reshape(targets[0].shape) for r in rest.T]
 

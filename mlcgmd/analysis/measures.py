@@ -13,7 +13,7 @@ from typing import Literal
 
 import numpy as np
 
-from . import liquids, molecules, scores, statistics, transport
+from . import estimates, liquids, molecules, statistics, transport
 from .distances import ABSOLUTE, CURVE, MAP, RELATIVE, STANDARDISED, Distance
 from .ensemble import Ensemble
 from .statistics import Estimate
@@ -124,13 +124,13 @@ def has_neighbours(e: Ensemble, a: str, b: str) -> bool:
 
 def conducts(e: Ensemble) -> bool:
     """Whether there are ions of known charge in a neutral box, in units of which conductivities are known."""
-    return e.box is not None and e.units[0] == "angstrom" and bool(scores.ions(e, e.species()))
+    return e.box is not None and e.units[0] == "angstrom" and bool(estimates.ions(e, e.species()))
 
 
 def size(e: Ensemble, common: Common, name: str, particles: bool = False) -> Estimate:
     """<Rg^2> of a molecule."""
     series = _sizes(e, name, particles).mean(axis=0)
-    return Estimate(float(series.mean()), scores.standard_error(series))
+    return Estimate(float(series.mean()), estimates.standard_error(series))
 
 
 def _sizes(e: Ensemble, name: str, particles: bool = False) -> np.ndarray:
@@ -149,7 +149,7 @@ def relaxation(e: Ensemble, common: Common, name: str) -> Estimate:
     thin = _thin(e, common)
     values = _sizes(thin, name)
     values = values - values.mean(axis=(1, 2), keepdims=True)
-    return scores.relaxation(values.reshape(-1, values.shape[2]), thin.interval)
+    return estimates.relaxation(values.reshape(-1, values.shape[2]), thin.interval)
 
 
 def _thin(e: Ensemble, common: Common) -> Ensemble:
@@ -160,7 +160,7 @@ def contacts(e: Ensemble, common: Common, name: str) -> np.ndarray:
     """Fraction of frames in contact, of the pairs of beads of a molecule that share no bond."""
     chains = np.array(e.molecules(name))
     frames = e.position[:, :, chains].reshape(-1, chains.shape[1], 3)
-    cutoff = scores.CONTACT * _mean_bond(common)
+    cutoff = estimates.CONTACT * _mean_bond(common)
     place = np.full(len(e.mass), -1)
     place[chains] = np.arange(chains.shape[1])
     pairs = place[e.bond]
@@ -223,7 +223,7 @@ def displacement(e: Ensemble, common: Common, name: str) -> Estimate:
         raise statistics.TooShortError(f"{e.name}: no two frames are {common.interval:g} apart")
     square = ((position[:, lag:] - position[:, :-lag]) ** 2).sum(axis=3).mean(axis=2)
     value = float(np.sqrt(square.mean()))
-    return Estimate(value, scores.standard_error(square) / (2 * value) if value else 0.0)
+    return Estimate(value, estimates.standard_error(square) / (2 * value) if value else 0.0)
 
 
 def diffusion(e: Ensemble, common: Common, name: str) -> Estimate:
@@ -235,14 +235,14 @@ def diffusion(e: Ensemble, common: Common, name: str) -> Estimate:
 
 def centre_diffusion(e: Ensemble, common: Common) -> Estimate:
     """Diffusion coefficient of the centre of mass of a lone molecule."""
-    return scores.centre_diffusion(e, common.md, common.interval)
+    return estimates.centre_diffusion(e, common.md, common.interval)
 
 
 @functools.lru_cache(maxsize=64)
 def _fit(e: Ensemble, common: Common, name: str) -> transport.Fit:
     species = common.md[0].species()[name]
-    window = scores.md_window(common.md, species)
-    fits = scores.fits([e], species, (window.low, window.high))
+    window = estimates.md_window(common.md, species)
+    fits = estimates.fits([e], species, (window.low, window.high))
     if not fits:
         raise statistics.TooShortError(f"{e.name}: {e.position.shape[1]} frames are too few for a diffusion coefficient")
     return fits[0]
@@ -250,7 +250,7 @@ def _fit(e: Ensemble, common: Common, name: str) -> transport.Fit:
 
 def _ions(e: Ensemble, common: Common) -> tuple[list[transport.Fit], np.ndarray, np.ndarray, float]:
     """Of each ion the fit of its MSD, how many there are, its charge; and the volume."""
-    charges = scores.ions(e, e.species())
+    charges = estimates.ions(e, e.species())
     count = np.array([len(e.molecules(name)) for name in charges])
     assert e.box is not None  # as `conducts` makes sure
     return [_fit(e, common, name) for name in charges], count, np.array(list(charges.values())), float(e.box.prod())
@@ -268,7 +268,7 @@ def collective(e: Ensemble, common: Common) -> Estimate:
     """Conductivity with all correlations between ions, over the lags of the ion that carries most of the current."""
     fits, count, charge, volume = _ions(e, common)
     species = e.species()
-    position = np.concatenate([e.sites(species[name]) for name in scores.ions(e, species)], axis=2)
+    position = np.concatenate([e.sites(species[name]) for name in estimates.ions(e, species)], axis=2)
     window = fits[int(np.argmax([f.value * n * z**2 for f, n, z in zip(fits, count, charge, strict=True)]))].window
     fit = transport.collective_conductivity(position, np.repeat(charge, count), e.interval, volume, _temperature(common), window)
     return Estimate(fit.value, fit.error)

@@ -4,7 +4,6 @@
 once there is :mod:`.compare`.
 """
 
-import warnings
 from collections.abc import Mapping, Sequence
 
 import numpy as np
@@ -12,12 +11,10 @@ import pandas as pd
 import xarray as xr
 
 from ..errors import MlcgmdError
-from . import liquids, molecules, statistics, transport
-from .distances import RELATIVE, STANDARDISED, expected_distance, expected_log2
+from . import estimates, liquids, molecules, statistics, transport
+from .distances import RELATIVE, STANDARDISED, expected_log2
 from .ensemble import Case, Ensemble, Species, composition
 
-CONTACT = 1.5
-"""Two beads are in contact below this multiple of the mean CG bond length."""
 SCORES = (
     *("rg2_md", "rg2_md_error", "rg2", "rg2_error", "rg2_emd", "rg2_emd_md", "rg2_emd_perfect", "rg2_particle_md", "rg2_particle"),
     *("tail_md", "tail_model", "bond_emd", "bond_emd_over_std", "contact_correlation"),
@@ -29,8 +26,6 @@ SOURCES = ("md", "md a", "md b", "model")
 """All MD runs of a composition, its two MD samples, the simulation."""
 TAIL = 2.0
 """Standard deviations of MD above MD's mean from which on a conformation counts as open."""
-PARTS = 4
-"""Parts of an MD run whose distances from each other tell how far two exact samples are apart."""
 PEAK_SHIFT = 0.15
 """Length unit: a pair whose peak two MD samples place further apart has too few particles to be judged by it."""
 
@@ -48,15 +43,15 @@ def conformation(md: Ensemble, model: Ensemble) -> dict[str, float]:
     a, b = md.rg2(), model.rg2()
     fine_a, fine_b = md.rg2_particle(), model.rg2_particle()
     bond_a, bond_b = md.bonds(), model.bonds()
-    cutoff = CONTACT * float(bond_a.mean())
+    cutoff = estimates.CONTACT * float(bond_a.mean())
     scores = {
         "rg2_md": a.mean(),
-        "rg2_md_error": standard_error(a),
+        "rg2_md_error": estimates.standard_error(a),
         "rg2": b.mean(),
-        "rg2_error": standard_error(b),
+        "rg2_error": estimates.standard_error(b),
         "rg2_emd": RELATIVE.between(a.ravel(), b.ravel()),
         "rg2_emd_md": (statistics.emd_halves(a[0]) if len(a) == 1 else statistics.emd(*np.array_split(a, 2))) / a.mean(),
-        "rg2_emd_perfect": perfect_emd(a, md.interval, b, model.interval),
+        "rg2_emd_perfect": estimates.perfect_emd(a, md.interval, b, model.interval),
         "rg2_particle_md": fine_a.mean(),
         "rg2_particle": fine_b.mean(),
         "bond_emd": RELATIVE.between(bond_a.ravel(), bond_b.ravel()),
@@ -64,10 +59,10 @@ def conformation(md: Ensemble, model: Ensemble) -> dict[str, float]:
         "contact_correlation": _contacts(md, model, cutoff),
         "mass": md.mass.sum(),
     }
-    times = [relaxation(a, md.interval), relaxation(b, model.interval)]
+    times = [estimates.relaxation(a, md.interval), estimates.relaxation(b, model.interval)]
     scores["relaxation_perfect"] = expected_log2(*times[0], *times[1])
     for key, values, run, time in zip(("md", "model"), (a, b), (md, model), times, strict=True):
-        fit = centre_diffusion(run, [md], model.interval)
+        fit = estimates.centre_diffusion(run, [md], model.interval)
         scores[f"tail_{key}"] = np.mean(values > a.mean() + TAIL * a.std())
         scores |= {f"relaxation_{key}": time.value, f"relaxation_{key}_error": time.error}
         scores |= {f"diffusion_{key}": fit.value, f"diffusion_{key}_error": fit.error}
@@ -79,58 +74,6 @@ def _contacts(md: Ensemble, model: Ensemble, cutoff: float) -> float:
         return molecules.contact_correlation(md.contacts(cutoff), model.contacts(cutoff), md.bond)
     except molecules.ConstantMapError:
         return np.nan
-
-
-def perfect_emd(md: np.ndarray, interval: float, model: np.ndarray, model_interval: float) -> float:
-    """EMD of Rg^2 over MD's mean that a perfect model would have: of series (R, F) of MD and model, by their lengths in time."""
-    parts = [part.ravel() for part in np.array_split(md, PARTS, axis=1)]
-    if not all(map(len, parts)):
-        return np.nan
-    return expected_distance(RELATIVE, parts, [interval * len(part) for part in parts], model_interval * model.size)
-
-
-def centre_diffusion(ensemble: Ensemble, md: Sequence[Ensemble], shortest: float = 0.0) -> statistics.Estimate:
-    """D of the centre of mass of a lone molecule, over the lags that :func:`.transport.centre_window` finds for MD, in length^2 over time.
-
-    In cm^2/s where lengths are in angstrom. NaN where a run is too short, or MD has its centre held.
-
-    Args:
-        ensemble: MD or simulation of it.
-        md: its seeds.
-        shortest: lag of the fit, such as the frame interval of the simulation.
-    """
-    interval = md[0].interval
-    frames = min(run.position.shape[1] for run in md)
-    centres = [run.centre()[:, :frames] for run in md]
-    try:
-        msd = np.concatenate([transport.mean_squared_displacement(centre) for centre in centres]).mean(axis=0)
-        if not (msd[1:] > 0).all():
-            return statistics.Estimate(np.nan, np.nan)
-        low, high = transport.centre_window(msd, max(1.0, shortest / interval))
-        fit = transport.diffusion(ensemble.centre(), ensemble.interval, (low * interval, high * interval))
-    except statistics.TooShortError:
-        return statistics.Estimate(np.nan, np.nan)
-    scale = 1 if ensemble.units[0] == "angstrom" else 1 / transport.CM2_PER_S
-    return statistics.Estimate(scale * fit.value, scale * fit.error)
-
-
-def standard_error(values: np.ndarray) -> float:
-    """As :func:`.statistics.standard_error`; NaN of a series that is too short for one."""
-    try:
-        return statistics.standard_error(values)
-    except statistics.TooShortError:
-        return np.nan
-
-
-def relaxation(values: np.ndarray, interval: float) -> statistics.Estimate:
-    """As :func:`.statistics.relaxation_time`; NaN of a series that is too short for one."""
-    try:
-        with warnings.catch_warnings():
-            # A relaxation within the frame interval is given as its upper bound; its large error goes into the table.
-            warnings.simplefilter("ignore", RuntimeWarning)
-            return statistics.relaxation_time(values, interval)
-    except statistics.TooShortError:
-        return statistics.Estimate(np.nan, np.nan)
 
 
 def conformations(md: Sequence[Ensemble], models: Sequence[Ensemble]) -> pd.DataFrame:
@@ -207,20 +150,6 @@ def local_structure(by_name: Mapping[str, Case]) -> pd.DataFrame:
     return pd.DataFrame(rows).reindex(columns=["composition", "bond_emd", "bond_emd_md", "angle_emd", "angle_emd_md"])
 
 
-def md_window(md: Sequence[Ensemble], species: Species) -> transport.Window:
-    """Fit range of a species, in time units: that of the MSD of all MD runs together.
-
-    Raises:
-        TooShortError: as :func:`.transport.fit_window`.
-    """
-    runs = [s.sites(species) for s in md]
-    frames = min(r.shape[1] for r in runs)
-    msd = np.mean([transport.mean_squared_displacement(r)[0, :frames] for r in runs], axis=0)
-    window = transport.fit_window(msd)
-    interval = md[0].interval
-    return window._replace(low=window.low * interval, high=window.high * interval)
-
-
 def _sources(case: Case, short: Mapping[str, float]) -> dict[str, list[Ensemble]]:
     """What is measured: each source's runs, whose values are averaged."""
     first = case.md[0]
@@ -228,32 +157,12 @@ def _sources(case: Case, short: Mapping[str, float]) -> dict[str, list[Ensemble]
     return {"md": case.md, "md a": [case.samples[0]], "md b": [case.samples[1]], "model": [case.model] if case.model else [], **cut}
 
 
-def fits(runs: Sequence[Ensemble], species: Species, window: tuple[float, float] | None) -> list[transport.Fit]:
-    """Fits of D over ``window``, or over a run's own range where it does not hold that; none if a run is too short for any."""
-    found = []
-    for run in runs:
-        try:
-            holds = window is not None and window[1] <= 0.5 * run.length
-            found.append(transport.diffusion(run.sites(species), run.interval, window if holds else None))
-        except statistics.TooShortError:
-            return []
-    return found
-
-
-def mean(values: Sequence[tuple[float, float]]) -> statistics.Estimate:
-    """Mean of independent (value, error) and its error: from their own errors, or, where one is NaN, from how much they differ."""
-    value, error = (np.array(x) for x in zip(*values, strict=True))
-    if np.isfinite(error).all():
-        return statistics.Estimate(value.mean(), float(np.sqrt((error**2).sum()) / len(value)))
-    return statistics.Estimate(value.mean(), float(value.std(ddof=1) / np.sqrt(len(value))) if len(value) > 1 else np.nan)
-
-
 def diffusion(by_name: Mapping[str, Case], short: Mapping[str, float], species: Mapping[str, Species]) -> pd.DataFrame:
     """A row per composition, species and source: D in cm^2/s with error, fit range (ps), exponent, and D by its ends.
 
     Sources: "md" (all seeds), "md a" and "md b" (the two MD samples), "model", and the keys of ``short``. MD and model are fitted
-    over the same lags, :func:`md_window`; a run that is shorter than twice the longest of them chooses its own, as anyone who had
-    no more than it would.
+    over the same lags, :func:`.estimates.md_window`; a run that is shorter than twice the longest of them chooses its own, as anyone who
+    had no more than it would.
 
     Args:
         by_name: of :func:`.ensemble.cases`.
@@ -263,12 +172,12 @@ def diffusion(by_name: Mapping[str, Case], short: Mapping[str, float], species: 
     rows = []
     for name, case in by_name.items():
         for label, kind in species.items():
-            window = md_window(case.md, kind)
+            window = estimates.md_window(case.md, kind)
             for source, runs in _sources(case, short).items():
                 row: dict[str, object] = {"composition": name, "species": label, "source": source}
-                found = fits(runs, kind, (window.low, window.high))
+                found = estimates.fits(runs, kind, (window.low, window.high))
                 if found:
-                    value, error = mean([(f.value, f.error) for f in found])
+                    value, error = estimates.mean([(f.value, f.error) for f in found])
                     low, high = found[0].window
                     row |= {"value": value, "error": error, "low": low, "high": high}
                     row |= {"exponent": np.mean([f.exponent for f in found]), "diffusive": all(f.diffusive for f in found)}
@@ -276,16 +185,6 @@ def diffusion(by_name: Mapping[str, Case], short: Mapping[str, float], species: 
                 rows.append(row | {"endpoint": np.mean(ends) if ends else np.nan})
     columns = ["composition", "species", "source", "value", "error", "low", "high", "exponent", "diffusive", "endpoint"]
     return pd.DataFrame(rows).reindex(columns=columns)
-
-
-def ions(ensemble: Ensemble, species: Mapping[str, Species]) -> dict[str, float]:
-    """Charge (e) of each species that has one, cations first; none unless all charges are known and add up to zero."""
-    if ensemble.charge is None or not np.isfinite(ensemble.charge).all():
-        return {}
-    charge = {label: float(ensemble.charge[ensemble.component_name.index(s.component)]) for label, s in species.items()}
-    total = sum(z * len(ensemble.molecules(species[label].component)) for label, z in charge.items())
-    found = dict(sorted(((label, z) for label, z in charge.items() if z), key=lambda item: -item[1]))
-    return found if found and abs(total) < 1e-6 else {}
 
 
 def conductivity(by_name: Mapping[str, Case], table: pd.DataFrame, temperature: float, species: Mapping[str, Species]) -> pd.DataFrame:
@@ -302,7 +201,7 @@ def conductivity(by_name: Mapping[str, Case], table: pd.DataFrame, temperature: 
     """
     rows = []
     for name, case in by_name.items():
-        charges = ions(case.md[0], species)
+        charges = estimates.ions(case.md[0], species)
         if not charges:
             continue
         charge = list(charges.values())
@@ -319,7 +218,7 @@ def conductivity(by_name: Mapping[str, Case], table: pd.DataFrame, temperature: 
             count = [runs[0].sites(species[s]).shape[2] for s in charges]
             each = np.repeat(charge, count).astype(float)
             window = (part.low[carrier], part.high[carrier])
-            collective, error = mean(
+            collective, error = estimates.mean(
                 [
                     (fit.value, fit.error)
                     for x, run in zip(moving, runs, strict=True)

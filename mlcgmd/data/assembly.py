@@ -39,8 +39,10 @@ def renamed(names: Sequence[str], mapping: Mapping[str, str] | None, system: str
     """``names`` by ``mapping``, which must hold one of them at least: a mapping serves a family, of which each system has a part.
 
     Raises:
-        TrajectoryError: none of the names is in it.
+        TrajectoryError: it is no mapping, or none of the names is in it.
     """
+    if not isinstance(mapping, Mapping | None):
+        raise TrajectoryError(f"{system}: {option}= is {mapping!r}; give a mapping of a name to another one")
     if mapping and not set(mapping) & set(names):
         raise TrajectoryError(f"{system}: {option}= names {sorted(mapping)}, but there are only {sorted(set(names))}")
     return [(mapping or {}).get(name, name) for name in names]
@@ -68,6 +70,7 @@ def assemble(
     type_name: Mapping[str, str] | None = None,
     component_name: Mapping[str, str] | None = None,
     charge: np.ndarray | None = None,
+    massless: np.ndarray | None = None,
     **rest: Any,
 ) -> xr.Dataset:
     """The trajectory of what a reader has read.
@@ -84,14 +87,19 @@ def assemble(
         type_name: name of a type -> another one, so that a family of systems shares its types.
         component_name: formula -> name, so that a family of molecules shares one.
         charge: (N,) in e, or None.
+        massless: (N,), particles that are left out with their bonds; their charges go to the particles before them.
         rest: ``time``, ``units``, ``provenance`` of :func:`.trajectory.make`.
 
     Raises:
         TrajectoryError: no box to unwrap with; a network through the box; a molecule that jumps by more than half the box; or
             anything that :func:`.trajectory.validate` refuses.
     """
-    bond = np.asarray(bond, np.int64).reshape(-1, 2)
     trajectory.check_bonds(bond, position.shape[1])
+    if massless is not None and massless.any():
+        kept, new = np.flatnonzero(~massless), np.maximum(np.cumsum(~massless) - 1, 0)
+        position, names, mass = position[:, kept], np.asarray(names)[kept].tolist(), np.asarray(mass)[kept]
+        bond = new[bond[~massless[bond].any(axis=1)]]
+        charge = None if charge is None else np.bincount(new, charge, minlength=len(kept))
     molecule = molecules_from_bonds(bond, position.shape[1])
     if unwrap:
         position = unwrap_molecules(position, box, bond, mass, system)

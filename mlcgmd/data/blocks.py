@@ -11,9 +11,11 @@ import xarray as xr
 
 from ..progress import bar
 from . import formats, lammps, readers, trajectory
+from .formats import File
 from .lammps_data import read_data
 from .lammps_dump import read_dump
-from .readers import File, from_mdtraj, options_of
+from .mdtraj import Part, from_mdtraj, reading, topology_of
+from .readers import options_of
 
 BYTES = 2**26
 """Of the positions of a part."""
@@ -49,7 +51,7 @@ def blocks(path: File | Sequence[File], top: File | None = None, *, progress: bo
     """
     last: np.ndarray | None = None
     frames = 0
-    with bar(0, readers.stem(readers.paths_of(path)[0]), "frame", progress) as shown:
+    with bar(0, formats.stem(formats.paths_of(path)[0]), "frame", progress) as shown:
         for part, share in _parts(path, top, options):
             position = part.position.values
             if last is not None and options.get("unwrap"):
@@ -63,7 +65,7 @@ def blocks(path: File | Sequence[File], top: File | None = None, *, progress: bo
 
 def _parts(path: File | Sequence[File], top: File | None, options: dict[str, Any]) -> Iterator[tuple[xr.Dataset, float]]:
     """Each part, with the share of the whole that was read with it."""
-    paths = readers.paths_of(path)
+    paths = formats.paths_of(path)
     kind, topology = formats.suffix(paths[0]), None if top is None else Path(top)
     ending = "" if topology is None else formats.suffix(topology)
     if len(paths) == 1 and topology is None and readers.is_own(paths[0]):
@@ -85,7 +87,7 @@ def _own(path: Path, options: dict[str, Any]) -> Iterator[tuple[xr.Dataset, floa
     most, first = _most(particles), 0
     while first < max(frames - 1, 1):
         end = min(first + most, frames)
-        yield trajectory.load(path, slice(first, end)), end / frames
+        yield trajectory.load(path, slice(first, end), checked=True), end / frames
         first = end - 1
 
 
@@ -97,8 +99,8 @@ def _lammps(path: Path, data: Path, options: dict[str, Any]) -> Iterator[tuple[x
 
 
 def _mdtraj(paths: list[Path], top: Path, options: dict[str, Any]) -> Iterator[tuple[xr.Dataset, float]]:
-    options, known = options_of(from_mdtraj, paths[0], options), readers.topology_of(top)
-    with readers.reading(paths, top):
+    options, known = options_of(from_mdtraj, paths[0], options), topology_of(top)
+    with reading(paths, top):
         most = _most(mdtraj.load_frame(str(paths[0]), 0, **known).n_atoms)
         total = 0
         for path in paths:
@@ -110,7 +112,7 @@ def _mdtraj(paths: list[Path], top: Path, options: dict[str, Any]) -> Iterator[t
                 first, read = read - (last is not None), read + len(loaded)
                 loaded = loaded if last is None else mdtraj.join([last, loaded], check_topology=False)
                 last = loaded[-1]
-                yield from_mdtraj(readers.Part(loaded, paths, first), top=top, **options), min(1.0, read / total)
+                yield from_mdtraj(Part(loaded, paths, first), top=top, **options), min(1.0, read / total)
 
 
 def _most(particles: int) -> int:

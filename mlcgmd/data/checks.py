@@ -1,17 +1,17 @@
 """What a topology may not leave to guessing: elements, bonds, times. For readers of files that other libraries understand for us."""
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, NamedTuple, NoReturn
+from typing import Any, NamedTuple
 
 import numpy as np
 
+from ..arguments import positive
 from . import formats
 from .assembly import STANDARD, is_mass_of, nearest_element
-from .trajectory import TrajectoryError
+from .trajectory import Refuse, pairs_of
 
-Refuse = Callable[[str], NoReturn]
 COVALENT = frozenset(["H", "B", "C", "N", "Si", "P", "S"])
 """Elements that are never a molecule of one atom; ions, noble gases and water without hydrogens are left out."""
 LETTERS = {"H": ("H",), "C": ("C",), "N": ("N",), "O": ("O",), "S": ("S", "SD", "SG")}
@@ -31,17 +31,68 @@ class Site(NamedTuple):
     residue_name: str
 
 
-def refusal(system: str) -> Refuse:
-    def refuse(what: str) -> NoReturn:
-        raise TrajectoryError(f"{system}: {what}")
+class Held(NamedTuple):
+    """What the files say of the particles."""
 
-    return refuse
+    sites: Sequence[Site]
+    elements: Sequence[Any]
+    """of mdtraj, None where there is none"""
+    massless: np.ndarray
+    """(N,)"""
+    mass: np.ndarray | None
+    bond: Any
+    """(n_bonds, 2); a file may have a bond once for each end"""
+
+
+class Particles(NamedTuple):
+    """The same, complete."""
+
+    names: list[str]
+    mass: np.ndarray
+    bond: np.ndarray
+    massless: np.ndarray
+
+
+def understood(
+    held: Held,
+    particle_type: Sequence[str] | None,
+    mass: np.ndarray | None,
+    bond: np.ndarray | None,
+    drop_massless: bool,
+    refuse: Refuse,
+) -> Particles:
+    """The particles by what the user gives and else by the files; what neither says for certain is refused."""
+    sites, elements, massless, known, _ = held
+    given, names = per_particle("mass", mass, len(sites), refuse), per_particle("particle_type", particle_type, len(sites), refuse)
+    masses = given if given is not None else known
+    if given is not None:
+        massless = np.asarray(given) == 0
+    check_massless(sites, massless, drop_massless, refuse)
+    if names is None or masses is None:
+        check_elements(sites, elements, known, massless, refuse)
+    for i, name in enumerate([] if names is None else names):
+        if not isinstance(name, str):
+            refuse(f"particle_type= has {name!r} for particle {i}; give names, as text")
+    names = names if names is not None else [getattr(element, "symbol", "") for element in elements]
+    masses = masses if masses is not None else [getattr(element, "mass", 0.0) for element in elements]
+    bonds = pairs_of("bond=", held.bond if bond is None else bond, refuse)
+    if bond is None:
+        check_bonded(sites, bonds, names, massless, refuse)
+    bonds = bonds[np.sort(np.unique(np.sort(bonds, axis=1), axis=0, return_index=True)[1])]
+    return Particles(list(names), np.asarray(masses), bonds, massless)
+
+
+def orthorhombic(lengths: np.ndarray, angles: np.ndarray, refuse: Refuse) -> np.ndarray:
+    """Edges (F, 3) of boxes of these lengths and angles (F, 3), in degrees."""
+    if not np.allclose(angles, 90.0, atol=1e-3):
+        refuse(f"the box is not orthorhombic (angles {angles[0].tolist()}); such boxes are not supported")
+    return lengths.astype(np.float64)
 
 
 def per_particle(option: str, values: Sequence[Any] | np.ndarray | None, n: int, refuse: Refuse) -> Any:
     """``values`` if there is one for each of ``n`` particles."""
-    if values is not None and len(values) != n:
-        refuse(f"{option}= has {len(values)} values, but there are {n} particles")
+    if values is not None and (np.ndim(values) == 0 or len(values) != n):
+        refuse(f"{option}= has {np.size(values)} values, but there are {n} particles")
     return values
 
 
@@ -163,12 +214,13 @@ def frame_times(
         first: number of the first frame in the files.
     """
     number = np.arange(first, first + len(time))
+    unit = "ps" if units == "real" else "tau"
     if frame_interval is not None:
-        return frame_interval * number
+        return positive(unit)("frame_interval", frame_interval) * number
     if len(time) == 1:
         return time
     kinds = {formats.suffix(path) for path in paths}
-    unit, where = ("ps" if units == "real" else "tau"), ", ".join(path.name for path in paths) or "the trajectory"
+    where = ", ".join(path.name for path in paths) or "the trajectory"
     if ".dcd" in kinds:
         found = {formats.dcd_interval(path) for path in paths}
         interval = found.pop() if len(found) == 1 else None

@@ -13,7 +13,7 @@ from .trajectory import TrajectoryError
 
 FORMATS = (".xtc", ".dcd", ".pdb", ".gro")
 PER_NM = {"angstrom": 10.0, "sigma": 1.0}
-"""The data's length unit per nm of a file or of mdtraj; sigma is written as if it were nm, as :func:`.readers.from_mdtraj` reads it."""
+"""The data's length unit per nm of a file or of mdtraj; sigma is written as if it were nm, as :func:`.mdtraj.from_mdtraj` reads it."""
 NAMES = 4
 """Characters of an atom's name in a PDB or GRO file."""
 

@@ -1,8 +1,9 @@
-"""What mdtraj drops of the files that it reads: times in the header of a DCD, masses and charges of PSF and PRMTOP."""
+"""Files by their endings, and what mdtraj drops of those that it reads: times in the header of a DCD, masses of PSF and PRMTOP."""
 
 import re
 import struct
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from os import PathLike
 from pathlib import Path
 from typing import NamedTuple
 
@@ -11,6 +12,7 @@ import numpy as np
 from .lammps_data import open_text
 from .trajectory import TrajectoryError
 
+File = str | PathLike[str]
 AKMA = 0.04888821290839616
 """ps in CHARMM's unit of time, in which a DCD holds its time step."""
 AMBER_CHARGE = 18.2223
@@ -26,10 +28,38 @@ class Particles(NamedTuple):
     """(N,) e"""
 
 
+def paths_of(source: File | Sequence[File]) -> list[Path]:
+    """The file, or the files, of which there is one at least."""
+    try:
+        paths = [Path(source)] if isinstance(source, str | PathLike) else [Path(path) for path in source]
+    except TypeError as error:
+        raise TrajectoryError(f"{source!r} is no path of a file, nor a list of them") from error
+    if not paths:
+        raise TrajectoryError("there is no file to read; give at least one path")
+    return paths
+
+
 def suffix(path: Path) -> str:
     """The ending that tells the format, in small letters and without that of a packed file."""
     kept = [s.lower() for s in path.suffixes if s.lower() not in (".gz", ".bz2", ".xz", ".zst")]
     return kept[-1] if kept else ""
+
+
+def stem(path: Path) -> str:
+    """The name of a file without its endings."""
+    return path.name.split(".")[0]
+
+
+def check_box_is_read(path: Path) -> None:
+    """Refuse an extended XYZ, of which mdtraj does not read the box: what crosses it would be free space to cross.
+
+    Raises:
+        TrajectoryError: it has one.
+    """
+    if suffix(path) == ".xyz":
+        with open_text(path) as handle:
+            if "lattice=" in f"{handle.readline()}{handle.readline()}".lower():
+                raise TrajectoryError(f"{path}: its box, Lattice= of an extended XYZ, is not read; convert the file to GRO, XTC or DCD")
 
 
 def dcd_interval(path: Path) -> float | None:

@@ -13,6 +13,7 @@ from typing import NamedTuple
 import numpy as np
 import xarray as xr
 
+from ..arguments import positive
 from .assembly import assemble, is_mass_of, nearest_element
 from .lammps_data import Atoms, read_data
 from .lammps_dump import Frames, read_dump
@@ -110,7 +111,7 @@ def _units(dump: Path, data: Path, given: str | None, frames: Frames, atoms: Ato
     """The project's units and LAMMPS's unit of time in them; all that say something must agree."""
     sources = {"units= was given as": given, f"{dump} says ITEM: UNITS": frames.units, f"{data} says in its title units =": atoms.units}
     said = {where: name for where, name in sources.items() if name}
-    unknown = [f"{where} {name}" for where, name in said.items() if name not in UNITS]
+    unknown = [f"{where} {name}" for where, name in said.items() if name not in list(UNITS)]
     if unknown:
         raise TrajectoryError(f"{unknown[0]}, which is not read; only {', '.join(UNITS)} are")
     if len(set(said.values())) > 1:
@@ -122,6 +123,7 @@ def _units(dump: Path, data: Path, given: str | None, frames: Frames, atoms: Ato
 
 def _time_step(dump: Path, frames: Frames, given: float | None, unit: float, name: str) -> float:
     """Time of one step in ps or tau: given, or from ITEM: TIME, which may not contradict what is given."""
+    positive(name, optional=True)(f"{dump}: time_step", given)
     if frames.time is None or len(frames.step) < 2:
         if given is None:
             raise TrajectoryError(f"{dump} has no ITEM: TIME in two frames or more; give time_step=, the time of an MD step in {name}")
@@ -141,6 +143,8 @@ def _time_step(dump: Path, frames: Frames, given: float | None, unit: float, nam
 def _names(data: Path, atoms: Atoms, elements: Mapping[int | str, str], units: str) -> list[str]:
     """Name of each atom's type."""
     label = {kind: word for word, kind in atoms.label.items()}
+    if not isinstance(elements, Mapping):
+        raise TrajectoryError(f"{data}: elements= is {elements!r}; give a mapping of a type to a name, as in {{1: 'C'}}")
     stray = [key for key in elements if key not in set(atoms.type.tolist()) and key not in atoms.label]
     if stray and len(stray) == len(elements):
         raise TrajectoryError(f"{data}: elements= names {stray}, but the types are {sorted(set(atoms.type.tolist()))}")

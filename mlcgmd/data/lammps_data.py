@@ -10,12 +10,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from io import TextIOWrapper
 from pathlib import Path
-from typing import IO, Any, NamedTuple, NoReturn
+from typing import IO, Any, NamedTuple
 
 import numpy as np
 
 from .periodic import molecules_from_bonds
-from .trajectory import TrajectoryError
+from .trajectory import Refuse, TrajectoryError, refusal
 
 STYLES = {
     "full": ("id", "mol", "type", "q"),
@@ -129,10 +129,7 @@ def read_data(path: Path) -> Atoms:
         FileNotFoundError: it is not there.
         TrajectoryError: it is truncated, damaged, lacks a part or contradicts itself.
     """
-
-    def refuse(what: str) -> NoReturn:
-        raise TrajectoryError(f"{path}: {what}")
-
+    refuse = refusal(path)
     title, remark, count, rows = _sections(path)
     label = {words[1]: int(words[0]) for words in rows.get("Atom Type Labels", []) if len(words) == 2}
 
@@ -180,7 +177,7 @@ def read_data(path: Path) -> Atoms:
     return Atoms(ident, kind, mass, column.get("q"), bond, label, said.group(1) if said else None)
 
 
-def _style(remark: str, width: int, bonded: bool, refuse: Any) -> str:
+def _style(remark: str, width: int, bonded: bool, refuse: Refuse) -> str:
     """The atom style, from the remark behind ``Atoms`` or else from the number of columns."""
     word = remark.split()[0] if remark else ""
     if word in STYLES:
@@ -199,7 +196,7 @@ def _style(remark: str, width: int, bonded: bool, refuse: Any) -> str:
     return fitting[0]
 
 
-def _check_molecules(molecule: np.ndarray, ident: np.ndarray, component: np.ndarray, refuse: Any) -> None:
+def _check_molecules(molecule: np.ndarray, ident: np.ndarray, component: np.ndarray, refuse: Refuse) -> None:
     pieces, first = np.unique([molecule, component], axis=1, return_index=True)
     split = np.flatnonzero((pieces[0, 1:] == pieces[0, :-1]) & (pieces[0, 1:] > 0))  # molecule 0 is LAMMPS's "none"
     if len(split):

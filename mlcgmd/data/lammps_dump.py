@@ -1,16 +1,15 @@
 """LAMMPS's dump file (``dump custom``): steps, times, boxes and positions, and whether these are known to be unwrapped."""
 
 import itertools
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple, NoReturn
 
 import numpy as np
 
 from .lammps_data import Atoms, opened
-from .trajectory import TrajectoryError
+from .trajectory import Refuse, TrajectoryError
 
-Refuse = Callable[[str], NoReturn]
 IMAGES = ["ix", "iy", "iz"]
 COORDINATES = [
     (["xu", "yu", "zu"], False, True),

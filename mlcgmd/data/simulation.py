@@ -14,8 +14,7 @@ import xarray as xr
 
 from ..paths import atomic
 from . import hdf5, table, trajectory
-from .checks import refusal
-from .trajectory import TrajectoryError
+from .trajectory import TrajectoryError, refusal
 
 STATIC = ("particle_type", "mass", "molecule", "component", "bond", "charge")
 """Variables that a simulation has from the trajectory that it started from, where that has them."""

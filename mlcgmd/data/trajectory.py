@@ -42,6 +42,23 @@ class TrajectoryError(MlcgmdError):
     """A trajectory that cannot be what it says; the message tells what, where and what to do."""
 
 
+Refuse = Callable[[str], NoReturn]
+
+
+def refusal(where: Path | str) -> Refuse:
+    """What raises :class:`TrajectoryError` with a message that begins with ``where``, a system or a file.
+
+    >>> refusal("melt")("there are no frames")
+    Traceback (most recent call last):
+    mlcgmd.data.trajectory.TrajectoryError: melt: there are no frames
+    """
+
+    def refuse(what: str) -> NoReturn:
+        raise TrajectoryError(f"{where}: {what}")
+
+    return refuse
+
+
 def make(
     position: np.ndarray,
     *,
@@ -71,10 +88,7 @@ def make(
     Raises:
         TrajectoryError: anything that :func:`validate` refuses.
     """
-
-    def refuse(what: str) -> NoReturn:
-        raise TrajectoryError(f"{system}: {what}")
-
+    refuse = refusal(system)
     if units not in list(UNITS):
         raise TrajectoryError(f"units {units!r} are not known; use one of {sorted(UNITS)}")
     table.names("system", [system], refuse)
@@ -86,10 +100,7 @@ def make(
         position = position.astype(np.float32, copy=False)
     if not (frames and n):
         refuse(f"it has zero {'particles' if frames else 'frames'}; give at least one")
-    bond = table.numbers("bond", bond, None, refuse)
-    if bond.size and (bond.ndim != 2 or bond.shape[1] != 2):
-        refuse(f"bond has shape {bond.shape}, not (bonds, 2): two particles each")
-    bond = bond.reshape(-1, 2).astype(np.int64)
+    bond = pairs_of("bond", bond, refuse)
     check_bonds(bond, n)
     if molecule is None:
         molecule = molecules_from_bonds(bond, n)
@@ -147,6 +158,14 @@ def make(
     return validate(dataset)
 
 
+def pairs_of(name: str, values: Any, refuse: Refuse) -> np.ndarray:
+    """``values`` as particles (n_bonds, 2), of which there may be none."""
+    bond = table.numbers("bond", values, None, refuse)
+    if bond.size and (bond.ndim != 2 or bond.shape[1] != 2):
+        refuse(f"{name} has shape {bond.shape}, not (bonds, 2): two particles each")
+    return bond.reshape(-1, 2).astype(np.int64)
+
+
 def check_bonds(bond: np.ndarray, n: int) -> None:
     bad = np.flatnonzero(((bond < 0) | (bond >= n)).any(axis=1))
     if len(bad):
@@ -182,11 +201,7 @@ def validate(trajectory: xr.Dataset) -> xr.Dataset:
             than half the box, or, without a box, one that jumps between frames). Beads are not
             asked for the last: those of many particles may be bonded across half a small box.
     """
-    name = trajectory.attrs.get("system", "trajectory")
-
-    def refuse(what: str) -> None:
-        raise TrajectoryError(f"{name}: {what}")
-
+    refuse = refusal(trajectory.attrs.get("system", "trajectory"))
     table.check_table(trajectory, list(UNITS.values()), refuse)
     position = trajectory.position.values
     n = position.shape[1]
@@ -283,8 +298,10 @@ def save(trajectory: xr.Dataset, path: Path | str, resolution: float = 0.01) -> 
     return path
 
 
-def load(path: Path | str, frames: slice = slice(None)) -> xr.Dataset:
+def load(path: Path | str, frames: slice = slice(None), checked: bool = False) -> xr.Dataset:
     """Read and validate a trajectory that :func:`save` wrote, or only some ``frames`` of it.
+
+    The file is searched for damage first, all of it, unless it was ``checked`` by a call before.
 
     Raises:
         FileNotFoundError: there is no such file.
@@ -294,7 +311,8 @@ def load(path: Path | str, frames: slice = slice(None)) -> xr.Dataset:
     if not path.exists():
         raise FileNotFoundError(f"{path} is not there; `mlcgmd datasets list` shows which data sets exist and how to build them")
     try:
-        hdf5.check(path)
+        if not checked:
+            hdf5.check(path)
         with xr.open_dataset(path, engine="h5netcdf") as dataset:
             dataset = dataset.isel(frame=frames).load()
         version = dataset.attrs.get("format_version")

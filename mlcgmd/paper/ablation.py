@@ -38,7 +38,7 @@ SLOW = ("rg2.", "relaxation.", "tail.", "D.")
 """Scores that such a simulation is too short for."""
 SCORED = ("validation",)
 """Splits whose systems experiments are scored on: what is chosen by an experiment is then tested on systems that it has not seen."""
-DRAWING = {"figures", "provenance", "render", "report", "results"}
+DRAWING = {"drawing", "figures", "provenance", "render", "report", "results"}
 """Modules and folders that do not change what an experiment measures."""
 DISCARD = 0.05
 """Share of a simulation that is left out of its scores; the course of its structure has it all."""

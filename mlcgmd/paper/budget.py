@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from ..md.run import Spec
+from ..md.engine import Spec
 
 
 def md_time(specs: Iterable[Spec]) -> float:

@@ -11,7 +11,8 @@ from filelock import FileLock
 
 from ..data import trajectory
 from ..errors import MlcgmdError
-from ..md.run import Spec, run_many
+from ..md.engine import Spec
+from ..md.run import run_many
 from ..paths import DATA, OWN, ROOT, SHIPPED, atomic, place
 from .sets import DATASETS, SPLITS, ElectrolyteSet
 

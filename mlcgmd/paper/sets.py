@@ -5,10 +5,11 @@ from typing import Any
 
 import numpy as np
 
-from ..md.chain import ChainSpec, LammpsChainSpec, random_sequence, regular_sequence
+from ..md.chain import ChainSpec, random_sequence, regular_sequence
 from ..md.electrolyte import ContinuedSpec, ElectrolyteSpec
+from ..md.engine import Spec
+from ..md.lammps import LammpsChainSpec
 from ..md.rouse import Bonds, RouseSpec, linear, ring, star
-from ..md.run import Spec
 
 SPLITS = ("train", "validation", "test")
 

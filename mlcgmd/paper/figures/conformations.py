@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 from scipy.ndimage import gaussian_filter
 
-from ...analysis import molecules, scores, statistics
+from ...analysis import estimates, molecules, statistics
 from ...analysis.ensemble import Ensemble
 from ..provenance import captioned
 from .style import LONG_TIME, MD, MODEL, OTHER, UNIT, WIDTH, component_colours
@@ -99,7 +99,7 @@ def contact_maps(md: Sequence[Ensemble], model: Sequence[Ensemble], chosen: Sequ
     """Contact maps of a few chains: MD below the diagonal, model above."""
     figure, axes = plt.subplots(1, len(chosen), figsize=(WIDTH, 2.2), squeeze=False)
     for axis, k in zip(axes[0], chosen, strict=True):
-        cutoff = scores.CONTACT * float(md[k].bonds().mean())
+        cutoff = estimates.CONTACT * float(md[k].bonds().mean())
         a, b = md[k].contacts(cutoff), model[k].contacts(cutoff)
         image = axis.imshow(
             np.tril(a, -1) + np.triu(b, 1) + np.diag(np.full(len(a), np.nan)), vmin=0, vmax=1, cmap="viridis", origin="lower"

@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
-from ...analysis import molecules, scores, transport
+from ...analysis import estimates, molecules, scores, transport
 from ...analysis.ensemble import Case, Ensemble, Species
 from ...analysis.measures import WIDTH as WIDTHS
 from ..headlines import SPECIES
@@ -62,7 +62,7 @@ def displacements(case: Case, species: Mapping[str, Species]) -> Figure:
     figure, axes = plt.subplots(2, len(species), figsize=(WIDTH, 3.9), sharex=True, sharey="row", height_ratios=(3, 2), squeeze=False)
     length, time, _ = case.md[0].units
     for (above, below), (name, kind) in zip(axes.T, species.items(), strict=True):
-        window = scores.md_window(case.md, kind)
+        window = estimates.md_window(case.md, kind)
         for runs, colour, label in ((case.md, MD, "MD"), ([case.model] if case.model else [], MODEL, "learned, refined")):
             for k, run in enumerate(runs):
                 msd = transport.mean_squared_displacement(run.sites(kind)).mean(axis=0)

@@ -1,0 +1,162 @@
+"""OpenMM as an engine: Langevin dynamics of a lone chain, or of a liquid that is first compressed and equilibrated at a pressure."""
+
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+import openmm
+import xarray as xr
+
+from .. import parallel
+from ..arguments import COUNT
+from ..data.periodic import molecules_from_bonds
+from ..errors import MlcgmdError
+from ..parallel import processor_time
+from .engine import LENGTH, Spec, State, explained, steps_of
+
+COMPRESSION = (500.0, 20.0, 0.001)
+"""Pressure (bar), duration and time step (ps) that bring molecules packed into a dilute box to the density of the liquid."""
+BAROSTAT_INTERVAL = 50
+"""MD steps between volume moves."""
+
+
+class OpenMMSpec(Spec, Protocol):
+    """What OpenMM needs of a system's spec."""
+
+    @property
+    def pressure(self) -> float | None:
+        """of the equilibration, bar; None: the box, if there is one, stays that of ``start``."""
+
+    @property
+    def relaxed(self) -> bool:
+        """True if ``start`` is equilibrated; skip energy minimisation, which would quench it."""
+
+    @property
+    def platform(self) -> str: ...
+    def openmm_system(self) -> openmm.System: ...
+    def integrator(self) -> openmm.Integrator: ...
+    def start(self) -> np.ndarray: ...
+
+
+@dataclass(frozen=True)
+class OpenMM:
+    """An :class:`.engine.Engine`. Each segment has a context of its own, on one thread and with deterministic forces."""
+
+    spec: OpenMMSpec
+
+    def version(self) -> str:
+        """of OpenMM."""
+        return f"OpenMM {openmm.version.full_version}"
+
+    def equilibrate(self) -> tuple[State, dict[str, np.ndarray]]:
+        """The state after minimisation and equilibration, at the mean volume of the second half of an NPT one."""
+        with explained(self.spec, "in the equilibration", openmm.OpenMMException):
+            return self._equilibrate()
+
+    def _equilibrate(self) -> tuple[State, dict[str, np.ndarray]]:
+        spec = self.spec
+        context = _context(spec, 0, spec.pressure)
+        if not spec.relaxed:
+            openmm.LocalEnergyMinimizer.minimize(context, maxIterations=500)
+        integrator = context.getIntegrator()
+        context.setVelocitiesToTemperature(integrator.getTemperature(), spec.seed % (2**31 - 1) + 1)
+        if spec.pressure is None:
+            integrator.step(steps_of(spec, spec.equilibration))
+            return _state(context), {}
+        pressure, duration, time_step = COMPRESSION
+        context.setParameter(openmm.MonteCarloBarostat.Pressure(), pressure)
+        integrator.setStepSize(time_step)
+        integrator.step(round(duration / time_step))
+        context.setParameter(openmm.MonteCarloBarostat.Pressure(), spec.pressure)
+        integrator.setStepSize(spec.time_step)
+        log: dict[str, list[float]] = {"potential_energy": [], "volume": []}
+        for _ in range(round(spec.equilibration)):
+            integrator.step(steps_of(spec, 1.0))
+            state = context.getState(getEnergy=True)
+            log["potential_energy"].append(state.getPotentialEnergy()._value)
+            log["volume"].append(state.getPeriodicBoxVolume()._value)
+        # Production has the mean volume of the second half: the centres of molecules move with the box, bonds do not stretch.
+        state = _state(context)
+        edge = float(np.mean(log["volume"][len(log["volume"]) // 2 :]) ** (1 / 3))
+        molecule = molecules_from_bonds(spec.topology()[2], len(state.position))
+        centre = np.stack([np.bincount(molecule, weights=x) for x in state.position.T], axis=1) / np.bincount(molecule)[:, None]
+        shift = (centre * (edge / state.box - 1))[molecule]
+        return State(state.position + shift, state.velocity, np.full(3, edge)), {k: np.array(v) for k, v in log.items()}
+
+    def segment(self, k: int, frames: int, start: State) -> tuple[dict[str, np.ndarray], State]:
+        """Frames with their energies in kJ/mol."""
+        spec = self.spec
+        context = _context(spec, stream=1 + k)
+        _apply(start, context)
+        steps = steps_of(spec, spec.frame_interval)
+        out: dict[str, list] = {"position": [], "kinetic_energy": [], "potential_energy": []}
+        for frame in range(frames):
+            with explained(spec, f"in segment {k}, frame {frame}", openmm.OpenMMException):
+                context.getIntegrator().step(steps)
+                state = context.getState(getPositions=True, getEnergy=True)
+                with np.errstate(over="raise"):
+                    values = state.getPositions(asNumpy=True)._value.astype(np.float32)
+                if not np.isfinite(values).all():
+                    raise FloatingPointError("a position is not finite")
+            out["position"].append(values)
+            out["kinetic_energy"].append(state.getKineticEnergy()._value)
+            out["potential_energy"].append(state.getPotentialEnergy()._value)
+        return {name: np.array(values) for name, values in out.items()}, _state(context)
+
+
+def _state(context: openmm.Context) -> State:
+    state = context.getState(getPositions=True, getVelocities=True)
+    periodic = context.getSystem().usesPeriodicBoundaryConditions()
+    box = np.diag(state.getPeriodicBoxVectors(asNumpy=True)._value).copy() if periodic else np.empty(0)
+    return State(state.getPositions(asNumpy=True)._value.copy(), state.getVelocities(asNumpy=True)._value.copy(), box)
+
+
+def _apply(state: State, context: openmm.Context) -> None:
+    if len(state.box):
+        context.setPeriodicBoxVectors(*np.diag(state.box))
+    context.setPositions(state.position)
+    context.setVelocities(state.velocity)
+
+
+def _context(spec: OpenMMSpec, stream: int, pressure: float | None = None) -> openmm.Context:
+    integrator, system = spec.integrator(), spec.openmm_system()
+    seed = int(np.random.default_rng([spec.seed, 1, stream]).integers(1, 2**31 - 1))
+    integrator.setRandomNumberSeed(seed)
+    if pressure is not None:
+        barostat = openmm.MonteCarloBarostat(pressure, integrator.getTemperature(), BAROSTAT_INTERVAL)
+        barostat.setRandomNumberSeed(seed)
+        system.addForce(barostat)
+    platforms = [openmm.Platform.getPlatform(k).getName() for k in range(openmm.Platform.getNumPlatforms())]
+    if spec.platform not in platforms:
+        raise MlcgmdError(f"{spec.name}: OpenMM has no platform {spec.platform!r} here; give one of {', '.join(platforms)}")
+    # One thread and deterministic forces: the same seed gives the same trajectory.
+    platform = openmm.Platform.getPlatformByName(spec.platform)
+    options = {"Threads": "1", "DeterministicForces": "true"} if spec.platform == "CPU" else {"DeterministicForces": "true"}
+    context = openmm.Context(system, integrator, platform, options)
+    context.setPositions(spec.start())
+    return context
+
+
+def measure_speed(spec: OpenMMSpec, steps: int = 10_000, trajectory: xr.Dataset | None = None) -> float:
+    """Simulated time per second of processor time on one core: the median of three times ``steps`` MD steps.
+
+    The MD starts from the last frame and box of ``trajectory``, one of ``spec`` in equilibrium; without it from ``spec.start()``,
+    minimised: of an electrolyte that is a dilute box, which runs at another speed than the liquid.
+    """
+    COUNT("steps", steps)
+    with parallel.one_core():
+        context = _context(spec, stream=0)
+        if trajectory is None:
+            openmm.LocalEnergyMinimizer.minimize(context, maxIterations=500)
+        else:
+            _apply(_last(spec, trajectory), context)
+        seconds = processor_time(lambda: context.getIntegrator().step(steps))
+    return steps * spec.time_step / seconds
+
+
+def _last(spec: OpenMMSpec, run: xr.Dataset) -> State:
+    """The last frame of ``run`` in OpenMM's units, at rest."""
+    scale = LENGTH[spec.units]
+    frame = run.isel(frame=-1)
+    position = frame.position.values.astype(float) / scale
+    return State(position, np.zeros_like(position), frame.box.values.astype(float) / scale if "box" in frame else np.empty(0))
