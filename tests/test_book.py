@@ -2,6 +2,7 @@
 
 import hashlib
 import importlib.util
+import json
 import re
 from pathlib import Path
 from types import ModuleType
@@ -14,6 +15,7 @@ from mlcgmd.paper.results import load
 ROOT = Path(__file__).resolve().parents[1]
 BOOK = ROOT / "book"
 PAGES = sorted(BOOK.glob("*.md"))
+NOTEBOOKS = sorted([*(ROOT / "notebooks").glob("*.ipynb"), *(ROOT / "workflow" / "templates").glob("*.ipynb")])
 CONFIG = yaml.safe_load((ROOT / "_config.yml").read_text())
 HOSTS = re.compile(r"(?:https?:)?//[^\s\"')]*(?:cdn|unpkg|jsdelivr|googleapis|gstatic|cloudflare)", re.IGNORECASE)
 
@@ -144,6 +146,17 @@ def test_pages_load_what_they_use() -> None:
     fonts = '<link rel="preload" as="font" type="font/woff2" href="vendor/fontawesome/6.5.2/webfonts/fa-solid-900.woff2" />'
     assert module.page(f"<b>{fonts}{loaded}</b>") == "<b></b>"
     assert module.page(equation := f'{loaded}<div class="math notranslate">') == equation
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+def test_code_fits_the_page(path: Path) -> None:
+    for cell in json.loads(path.read_text())["cells"]:
+        lines = "".join(cell["source"]).splitlines()
+        if cell["cell_type"] != "code":
+            continue
+        assert max(map(len, lines), default=0) <= 88, f"{path.stem}, cell {cell['id']}: a line is cut at the edge of the page"
+        if "hide-input" not in cell["metadata"].get("tags", []):
+            assert len(lines) <= 30, f"{path.stem}, cell {cell['id']}: split it, hide it, or move it to the library"
 
 
 def test_links_that_lead_nowhere_are_found(tmp_path: Path) -> None:
