@@ -98,7 +98,8 @@ def test_vendored_libraries_are_there_with_their_licences() -> None:
     mathjax = (BOOK / "_extra" / "_static" / CONFIG["sphinx"]["config"]["mathjax_path"]).parent
     mathjax = Path(*(part for part in mathjax.parts if part not in ("_static", "..")))
     assert all(
-        (mathjax / f"{part}.js").is_file() for part in ("startup", "core", *CONFIG["sphinx"]["config"]["mathjax3_config"]["loader"]["load"])
+        (mathjax / f"{part}.js").is_file()
+        for part in ("startup", "core", "output/chtml/fonts/tex", *CONFIG["sphinx"]["config"]["mathjax3_config"]["loader"]["load"])
     )
     assert (mathjax / "input/tex/extensions/boldsymbol.js").is_file()
     assert len(list((mathjax / "output/chtml/fonts/woff-v2").glob("*.woff"))) > 20
