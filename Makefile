@@ -32,9 +32,9 @@ look: book ## look at each page in headless Chromium (needs chromium, node and n
 	npm install --prefix workflow/look --no-audit --no-fund --silent
 	node workflow/look/look.js _build/html
 
-pdf: $(INSTALLED) ## print the book, on one page, with headless Chromium into _build/book.pdf
-	jupyter-book build --builder singlehtml book/
-	$(CHROMIUM) --headless --no-sandbox --disable-gpu --virtual-time-budget=120000 --no-pdf-header-footer --print-to-pdf=_build/book.pdf _build/singlehtml/index.html
+pdf: book ## print the book into _build/book.pdf, with headless Chromium (needs chromium, node and npm)
+	npm install --prefix workflow/look --no-audit --no-fund --silent
+	node workflow/look/print.js _build/html _build/book.pdf
 
 test: $(INSTALLED) ## unit tests, and the notebooks rerun and compared (nbval)
 	python -m pytest --nbval --nbval-current-env

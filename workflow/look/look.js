@@ -2,17 +2,12 @@
 
 Fails where the console has an error, a request leaves the folder or finds nothing, axe has a serious finding, a page is wider than the
 screen, or its scripts and fonts weigh more than 1.5 MB. With SHOTS=FOLDER it leaves a picture of each. */
-import { createServer } from "node:http";
-import { mkdirSync, readdirSync, readFileSync, statSync } from "node:fs";
+import { mkdirSync, readdirSync, statSync } from "node:fs";
 import { createRequire } from "node:module";
-import { extname, join, resolve } from "node:path";
-import { chromium } from "playwright-core";
+import { join, resolve } from "node:path";
+import { opened } from "./opened.js";
 
 const AXE = createRequire(import.meta.url).resolve("axe-core/axe.min.js");
-const KINDS = {
-  ".html": "text/html", ".js": "text/javascript", ".css": "text/css", ".json": "application/json", ".svg": "image/svg+xml",
-  ".png": "image/png", ".gif": "image/gif", ".webp": "image/webp", ".woff": "font/woff", ".woff2": "font/woff2",
-};
 const HEAVIEST = 1.5e6;
 const VIEWS = [
   { name: "desk, light", width: 1280, height: 900, colorScheme: "light", axe: true },
@@ -29,22 +24,7 @@ const pages = readdirSync(root, { recursive: true })
   .sort();
 if (!pages.length) throw new Error(`there is no page in ${root}: make book`);
 
-const server = createServer((request, response) => {
-  const path = join(root, decodeURIComponent(new URL(request.url, "http://localhost").pathname));
-  try {
-    const body = readFileSync(statSync(path).isDirectory() ? join(path, "index.html") : path);
-    response.writeHead(200, { "content-type": KINDS[extname(path)] ?? "application/octet-stream" }).end(body);
-  } catch {
-    response.writeHead(404).end();
-  }
-});
-await new Promise((done) => server.listen(0, "127.0.0.1", done));
-const origin = `http://127.0.0.1:${server.address().port}`;
-
-const browser = await chromium.launch({
-  executablePath: process.env.CHROMIUM ?? "/usr/bin/chromium",
-  args: ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--no-first-run"],
-});
+const { origin, browser, close } = await opened(root);
 const context = await browser.newContext();
 context.setDefaultTimeout(300_000);
 let findings = 0;
@@ -86,10 +66,9 @@ for (const name of pages) {
   if (weight > heaviest[1]) heaviest = [name, weight];
   await page.close();
   findings += found.size;
-  for (const what of found) console.log(`${name}: ${what}`);
+  console.log([`${name}: ${found.size} findings`, ...found].join("\n  "));
 }
-await browser.close();
-server.close();
+await close();
 const weight = `${(heaviest[1] / 1e6).toFixed(2)} MB`;
 console.log(`${pages.length} pages in ${VIEWS.length} views: ${findings} findings; the most scripts and fonts, ${weight}, are those of ${heaviest[0]}`);
 process.exitCode = findings ? 1 : 0;
