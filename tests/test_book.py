@@ -150,6 +150,8 @@ def test_pages_load_what_they_use() -> None:
     loaded = '<script>window.MathJax = {"options": {}}</script><script defer="defer" src="../vendor/mathjax/startup.js"></script>'
     fonts = '<link rel="preload" as="font" type="font/woff2" href="vendor/fontawesome/6.5.2/webfonts/fa-solid-900.woff2" />'
     assert module.page(f"<b>{fonts}{loaded}</b>") == "<b></b>"
+    viewer = "$3Dmolpromise = null; $3Dmolpromise = loadScriptAsync('../vendor/3dmol/3Dmol-min.js');"
+    assert "loadScriptAsync('../vendor/3dmol/3Dmol-min.js').then(load)" in module.page(viewer)
     assert module.page(equation := f'{loaded}<div class="math notranslate">') == equation
 
 

@@ -21,6 +21,13 @@ UNUSED = re.compile(r'\s*<link rel="preload" as="font"[^>]*fontawesome[^>]*>')
 """Icon fonts: the script draws the icons."""
 EQUATIONS = re.compile(r"\s*(?:<script>window\.MathJax = [^<]*</script>|<script[^>]*mathjax/startup\.js[^>]*></script>)")
 PICTURE = re.compile(r'src="((?:\.\./)*_images/)([^"]+)"')
+VIEWER = re.compile(r"\$3Dmolpromise = loadScriptAsync\(([^()]*)\);")
+SEEN = r"""$3Dmolpromise = new Promise((load) => new IntersectionObserver((views, observer) => {
+    if (!views.some((view) => view.isIntersecting)) return;
+    observer.disconnect();
+    loadScriptAsync(\1).then(load);
+  }).observe(document.querySelector("[id^='3dmolviewer']")));"""
+"""What loads the library of 3-D views, of 0.5 MB: only when one comes to be seen."""
 PREVIEW = "at_a_glance.png"
 
 
@@ -30,8 +37,8 @@ def subset(script: str, names: set[str]) -> str:
 
 
 def page(text: str) -> str:
-    """A page without the fonts of icons, and without the script of equations if it has none."""
-    text = UNUSED.sub("", text)
+    """A page without the fonts of icons, without the script of equations if it has none, and with that of 3-D views when it is needed."""
+    text = VIEWER.sub(SEEN, UNUSED.sub("", text))
     return text if 'class="math' in text or re.search(r"\$[^$<]+\$", text) else EQUATIONS.sub("", text)
 
 
