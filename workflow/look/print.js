@@ -31,7 +31,7 @@ await page.evaluate(async () => {
   document.body.replaceChildren(...articles);
   await new Promise((done) => {
     const script = document.createElement("script");
-    window.MathJax ??= { loader: { load: ["input/tex", "output/chtml"] } };
+    window.MathJax = { loader: { load: ["input/tex", "output/chtml"] }, options: { processHtmlClass: "math" } };
     script.src = "vendor/mathjax/startup.js";
     script.onload = done;
     document.head.append(script);
