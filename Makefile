@@ -4,6 +4,7 @@ SCALE ?= laptop
 FROM ?=
 ABLATIONS ?=
 SPEED ?=
+export CHROMIUM ?= /usr/bin/chromium
 
 # One thread per process: MD and Snakemake start one process per core; training sets its own number.
 export OMP_NUM_THREADS ?= 1
@@ -11,7 +12,7 @@ export PATH := $(abspath $(VENV))/bin:$(PATH)
 INSTALLED := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help book test fuzz reproduce lint clean
+.PHONY: help book look pdf test fuzz reproduce lint clean
 
 help: ## this list
 	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /\1\t/' | expand -t 12
@@ -26,6 +27,14 @@ $(INSTALLED): requirements.lock pyproject.toml
 
 book: $(INSTALLED) ## build the book from the executed notebooks into _build/html
 	jupyter-book build -W -n --keep-going book/
+
+look: book ## look at each page in headless Chromium (needs chromium, node and npm): errors, accessibility, width, weight
+	npm install --prefix workflow/look --no-audit --no-fund --silent
+	node workflow/look/look.js _build/html
+
+pdf: book ## print the book into _build/book.pdf, with headless Chromium (needs chromium, node and npm)
+	npm install --prefix workflow/look --no-audit --no-fund --silent
+	node workflow/look/print.js _build/html _build/book.pdf
 
 test: $(INSTALLED) ## unit tests, and the notebooks rerun and compared (nbval)
 	python -m pytest --nbval --nbval-current-env

@@ -2,18 +2,22 @@
 
 import hashlib
 import importlib.util
+import json
 import re
 from pathlib import Path
 from types import ModuleType
 
+import numpy as np
 import pytest
 import yaml
+from PIL import Image
 
 from mlcgmd.paper.results import load
 
 ROOT = Path(__file__).resolve().parents[1]
 BOOK = ROOT / "book"
 PAGES = sorted(BOOK.glob("*.md"))
+NOTEBOOKS = sorted([*(ROOT / "notebooks").glob("*.ipynb"), *(ROOT / "workflow" / "templates").glob("*.ipynb")])
 CONFIG = yaml.safe_load((ROOT / "_config.yml").read_text())
 HOSTS = re.compile(r"(?:https?:)?//[^\s\"')]*(?:cdn|unpkg|jsdelivr|googleapis|gstatic|cloudflare)", re.IGNORECASE)
 
@@ -93,7 +97,10 @@ def test_vendored_libraries_are_there_with_their_licences() -> None:
     # mathjax_path is relative to _static, which lies beside the copied content of _extra.
     mathjax = (BOOK / "_extra" / "_static" / CONFIG["sphinx"]["config"]["mathjax_path"]).parent
     mathjax = Path(*(part for part in mathjax.parts if part not in ("_static", "..")))
-    assert (mathjax / "tex-mml-chtml.js").stat().st_size > 1e6
+    assert all(
+        (mathjax / f"{part}.js").is_file()
+        for part in ("startup", "core", "output/chtml/fonts/tex", *CONFIG["sphinx"]["config"]["mathjax3_config"]["loader"]["load"])
+    )
     assert (mathjax / "input/tex/extensions/boldsymbol.js").is_file()
     assert len(list((mathjax / "output/chtml/fonts/woff-v2").glob("*.woff"))) > 20
     assert (BOOK / "_extra/vendor/3dmol/3Dmol-min.js").stat().st_size > 4e5
@@ -140,10 +147,50 @@ def test_pages_load_what_they_use() -> None:
     assert module.subset(script, {"arrow-up"}) == 'var a={"arrow-up":[384,512,[8593],"f062","M3z"],};'
     assert module.subset(script, {"moon", "two"}).count("M") == 3
     assert (ROOT / "figures" / module.PREVIEW).is_file()
-    loaded = '<script>window.MathJax = {"options": {}}</script><script defer="defer" src="../vendor/mathjax/tex-mml-chtml.js"></script>'
+    loaded = '<script>window.MathJax = {"options": {}}</script><script defer="defer" src="../vendor/mathjax/startup.js"></script>'
     fonts = '<link rel="preload" as="font" type="font/woff2" href="vendor/fontawesome/6.5.2/webfonts/fa-solid-900.woff2" />'
     assert module.page(f"<b>{fonts}{loaded}</b>") == "<b></b>"
+    viewer = "$3Dmolpromise = null; $3Dmolpromise = loadScriptAsync('../vendor/3dmol/3Dmol-min.js');"
+    assert "loadScriptAsync('../vendor/3dmol/3Dmol-min.js').then(load)" in module.page(viewer)
     assert module.page(equation := f'{loaded}<div class="math notranslate">') == equation
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+def test_code_fits_the_page(path: Path) -> None:
+    for cell in json.loads(path.read_text())["cells"]:
+        lines = "".join(cell["source"]).splitlines()
+        if cell["cell_type"] != "code":
+            continue
+        assert max(map(len, lines), default=0) <= 88, f"{path.stem}, cell {cell['id']}: a line is cut at the edge of the page"
+        if "hide-input" not in cell["metadata"].get("tags", []):
+            assert len(lines) <= 30, f"{path.stem}, cell {cell['id']}: split it, hide it, or move it to the library"
+
+
+def test_a_picture_is_stored_once(tmp_path: Path) -> None:
+    module = extension("lighten")
+    for name, text in {"a.svg": "1", "longer.svg": "1", "b.svg": "2"}.items():
+        (tmp_path / name).write_text(text)
+    assert module.once(tmp_path) == {"longer.svg": "a.svg"}
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["a.svg", "b.svg"]
+
+
+def test_moving_pictures_are_small(tmp_path: Path) -> None:
+    module = extension("lighten")
+    noise = np.random.default_rng(0).integers(0, 255, (4, 40, 40, 3), dtype=np.uint8)
+    frames = [Image.fromarray(frame) for frame in noise]
+    frames[0].save(tmp_path / "film.gif", save_all=True, append_images=frames[1:], duration=40, loop=0)
+    assert module.smaller(tmp_path / "film.gif")
+    with Image.open(tmp_path / "film.webp") as film:
+        assert film.n_frames == 4  # type: ignore[attr-defined]
+    assert (tmp_path / "film.webp").stat().st_size < (tmp_path / "film.gif").stat().st_size
+
+
+def test_the_figures_that_a_cell_saves_are_known(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(BOOK / "_ext")  # it imports another extension
+    module = extension("vector_figures")
+    cells = [cell for path in NOTEBOOKS for cell in json.loads(path.read_text())["cells"] if cell["cell_type"] == "code"]
+    names = {path.stem for path in (ROOT / "figures").glob("*.svg")}
+    assert {name for cell in cells for name in module.saved("".join(cell["source"]), sorted(names))} == names
 
 
 def test_links_that_lead_nowhere_are_found(tmp_path: Path) -> None:

@@ -17,7 +17,15 @@ import yaml
 
 from mlcgmd.paths import CHECKOUT
 
-ACROSS = ["07_ablation_refinement", "08_ablation_resolution", "09_ablation_timestep", "10_speed", "11_front_page", "12_your_own_system", "13_longer_chains"]
+ACROSS = [
+    "07_ablation_refinement",
+    "08_ablation_resolution",
+    "09_ablation_timestep",
+    "10_speed",
+    "11_front_page",
+    "12_your_own_system",
+    "13_longer_chains",
+]
 SYSTEMS = yaml.safe_load((CHECKOUT / "workflow" / "laptop.yaml").read_text())["systems"]
 
 spec = importlib.util.spec_from_file_location("notebooks", CHECKOUT / "workflow" / "notebooks.py")

@@ -17,8 +17,8 @@ from mlcgmd.errors import MlcgmdError
 from mlcgmd.paths import ROOT, RUNS, atomic
 
 LIBRARY = Path("mlcgmd")
-WIDTH = 140
-"""Longest line of code."""
+WIDTH = 88
+"""Longest line of code, as in notebooks/ruff.toml."""
 
 
 def _imported(code: str, package: tuple[str, ...]) -> set[Path]:
