@@ -13,9 +13,17 @@ import sys
 from pathlib import Path
 
 sys.path.insert(0, str(Path(workflow.basedir, "workflow")))
+import scale
 from notebooks import library_files
 
-configfile: f"workflow/{config.get('scale', 'laptop')}.yaml"
+SCALE = f"workflow/{config.get('scale', 'laptop')}.yaml"
+scale.read(Path(SCALE))
+
+
+configfile: SCALE
+
+
+scale.check(config, SCALE)
 
 ROOT = Path(config["root"])
 DONE = f"{(ROOT / 'runs' / 'done').as_posix()}/"
