@@ -10,9 +10,10 @@ export CHROMIUM ?= /usr/bin/chromium
 export OMP_NUM_THREADS ?= 1
 export PATH := $(abspath $(VENV))/bin:$(PATH)
 INSTALLED := $(VENV)/.installed
+TOOLS := _build/tools
 
 .DEFAULT_GOAL := help
-.PHONY: help book look pdf test fuzz reproduce lint clean
+.PHONY: help book look pdf test fuzz reproduce lint lock audit clean
 
 help: ## this list
 	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /\1\t/' | expand -t 12
@@ -20,7 +21,7 @@ help: ## this list
 $(INSTALLED): requirements.lock pyproject.toml
 	$(PYTHON) -c 'import sys; v = sys.version_info[:2]; sys.exit(v != (3, 11) and f"Python 3.11 is needed, not {v}: make PYTHON=...")'
 	test -x $(VENV)/bin/python || $(PYTHON) -m venv $(VENV)
-	$(VENV)/bin/python -m pip install --quiet --no-deps -r requirements.lock
+	$(VENV)/bin/python -m pip install --quiet --no-deps --require-hashes -r requirements.lock
 	$(VENV)/bin/python -m pip install --quiet --no-deps -e .
 	$(VENV)/bin/python -m pip check
 	touch $@
@@ -50,6 +51,18 @@ lint: $(INSTALLED) ## ruff and mypy
 	ruff check .
 	ruff format --check .
 	mypy
+
+# Of these two alone, and of no use to who reads or runs the paper.
+$(TOOLS)/.installed:
+	$(PYTHON) -m venv $(TOOLS)
+	$(TOOLS)/bin/python -m pip install --quiet uv==0.13.9 pip-audit==2.10.1
+	touch $@
+
+lock: $(INSTALLED) $(TOOLS)/.installed ## write the hashes of the versions in requirements.lock into it
+	python workflow/lock.py $(TOOLS)/bin/uv
+
+audit: $(TOOLS)/.installed ## look up known vulnerabilities of what is locked; fails too if any package could not be looked up
+	$(TOOLS)/bin/pip-audit --strict --disable-pip --require-hashes --progress-spinner off -r requirements.lock
 
 clean: ## remove everything that the targets above make, but for data, trained models and what you made by hand, in runs/own
 	rm -rf $(VENV) _build .snakemake $(filter-out runs/own,$(wildcard runs/*)) .pytest_cache .mypy_cache .ruff_cache

@@ -1,7 +1,7 @@
 """The graph of notebooks: MD -> coarse-graining -> training -> simulation -> results, for each system of the scale; then
 those of all systems: the ablations and the speed; then the tables in README and book.
 
-    snakemake --cores all --config scale=smoke|laptop|gpu|paper [from=md] [ablations=1] [speed=1]
+    snakemake --cores all --config scale=smoke|laptop|gpu|paper [from=md] [md_jobs=1] [ablations=1] [speed=1]
 
 Each job runs a notebook with papermill and leaves a mark in runs/done. A job runs again if its
 notebook, its parameters, a library file that its notebook imports or a job before it has changed.
@@ -13,13 +13,24 @@ import sys
 from pathlib import Path
 
 sys.path.insert(0, str(Path(workflow.basedir, "workflow")))
+import scale
 from notebooks import library_files
 
-configfile: f"workflow/{config.get('scale', 'laptop')}.yaml"
+SCALE = f"workflow/{config.get('scale', 'laptop')}.yaml"
+scale.read(Path(SCALE))
+
+
+configfile: SCALE
+
+
+scale.check(config, SCALE)
 
 ROOT = Path(config["root"])
 DONE = f"{(ROOT / 'runs' / 'done').as_posix()}/"
 IN_PLACE = ROOT == Path(".")
+MD_JOBS = config.get("md_jobs", 1) if config["from"] == "md" else 1
+"""Over how many jobs the MD of each system is scattered."""
+
 SYSTEMS = config["systems"]
 ACROSS = config.get("across", {})
 RESULTS = {"chain": "05_chain", "electrolyte": "06_electrolyte"}
@@ -119,9 +130,22 @@ rule rouse:
         EXECUTE
 
 
+rule md_part:
+    """A share of the MD runs of a system, as a job of its own: a cluster runs the shares at the same time."""
+    input:
+        lambda wildcards: notebook(f"notebooks/01_{wildcards.system}_md.ipynb"),
+    output:
+        touch(DONE + "md_part.{system}.{part}"),
+    params:
+        dataset=lambda wildcards: SYSTEMS[wildcards.system]["dataset"],
+    shell:
+        f"exec python -m mlcgmd datasets build {{params.dataset}} --processes {{threads}} --part {{wildcards.part}}/{MD_JOBS}"
+
+
 rule generate_md:
     input:
         lambda wildcards: notebook(f"notebooks/01_{wildcards.system}_md.ipynb"),
+        expand(DONE + "md_part.{{system}}.{part}", part=range(1, MD_JOBS + 1) if MD_JOBS > 1 else []),
     output:
         touch(DONE + "01_md.{system}"),
     params:

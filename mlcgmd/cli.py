@@ -71,6 +71,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         command.set_defaults(call=call)
         if name == "build":
             command.add_argument("--processes", type=int, help="default: one per core")
+            command.add_argument("--part", type=_part, default=(1, 1), metavar="K/N", help="every N-th run from the K-th on: one job of N")
     command = actions.add_parser("start", help="equilibrate the frame that all runs of a continued set start from")
     command.add_argument("name", help="of the set")
     command.set_defaults(call=_start)
@@ -82,6 +83,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
         options.call(options)
     except (MlcgmdError, OSError) as error:  # what the library, or the system of a file, says of wrong input; a bug keeps its traceback
         raise SystemExit(f"mlcgmd: {error}") from error
+
+
+def _part(text: str) -> tuple[int, int]:
+    """K/N as two numbers."""
+    part, parts = text.split("/")
+    return int(part), int(parts)
 
 
 def _reading(command: argparse.ArgumentParser) -> None:
@@ -230,7 +237,7 @@ def _build(options: argparse.Namespace) -> None:
     from .paper import datasets
     from .paths import DATA
 
-    datasets.build(options.name, tuple(options.split), options.processes, DATA)
+    datasets.build(options.name, tuple(options.split), options.processes, DATA, options.part)
 
 
 def _start(options: argparse.Namespace) -> None:

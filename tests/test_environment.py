@@ -1,5 +1,8 @@
 """requirements.lock, environment.yml and pyproject.toml agree on every package."""
 
+import hashlib
+import re
+import sys
 import tomllib
 
 import pytest
@@ -7,7 +10,11 @@ import yaml
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
-from mlcgmd.paths import ROOT
+from mlcgmd.paths import CHECKOUT, ROOT
+
+sys.path += [str(CHECKOUT / "workflow"), str(CHECKOUT / "book" / "_ext")]
+import generated_table
+import lock as lock_script
 
 PROMISED = {
     "jupyter-book",
@@ -26,22 +33,34 @@ NOT_LOCKED = {"lammps", "cluster"}
 """Extras that need MPI or a cluster."""
 
 
+LOCK = (ROOT / "requirements.lock").read_text()
+
+
 def pins(lines: list[str]) -> dict[str, str]:
-    """Package -> version; every line must be an exact pin without a host."""
+    """Package -> version; every line must be an exact pin without a host. Of those for other platforms than this one, none."""
     out: dict[str, str] = {}
     for line in lines:
         requirement = Requirement(line)
         (specifier,) = requirement.specifier
         assert specifier.operator == "==" and requirement.url is None, f"{line} is not an exact pin"
+        if requirement.marker is not None and not requirement.marker.evaluate():
+            continue
         name = canonicalize_name(requirement.name)
         assert name not in out, f"{name} is there twice"
-        out[name] = specifier.version
+        out[name] = specifier.version.partition("+")[0]  # torch for CPUs is of the same version
     return out
+
+
+def locked() -> dict[str, list[str]]:
+    """Line of the lock, without its hashes -> these."""
+    head, *entries = re.split(r"^(?=\w)", LOCK, flags=re.MULTILINE)
+    assert head == ""
+    return {entry.splitlines()[0].removesuffix(" \\"): [line.strip(" \\") for line in entry.splitlines()[1:]] for entry in entries}
 
 
 @pytest.fixture(scope="module")
 def lock() -> dict[str, str]:
-    return pins((ROOT / "requirements.lock").read_text().splitlines())
+    return pins(list(locked()))
 
 
 @pytest.fixture(scope="module")
@@ -75,3 +94,29 @@ def test_environment_pins_are_those_of_the_lock(environment, lock):
 def test_lock_satisfies_pyproject(lock, project):
     for requirement in project:
         assert requirement.specifier.contains(lock[canonicalize_name(requirement.name)]), str(requirement)
+
+
+def test_every_pin_has_hashes_and_no_other_lines():
+    for pin, hashes in locked().items():
+        assert hashes and all(re.fullmatch(r"--hash=sha256:[0-9a-f]{64}", digest) for digest in hashes), pin
+
+
+def test_making_the_lock_anew_keeps_its_versions_and_torch_for_cpus(lock, tmp_path):
+    """With an index that knows one file of each: a script in place of uv."""
+    uv, wheel = tmp_path / "uv", tmp_path / "torch-{torch}+cpu-cp311-cp311-manylinux_2_28_x86_64.whl".format(**lock)
+    uv.write_text(f"#!{sys.executable}\nimport sys\nfor pin in sys.stdin: print(pin.strip(), '\\\\\\n    --hash=sha256:' + '0' * 64)\n")
+    uv.chmod(0o755)
+    found = lock_script.versions(LOCK)
+    assert {canonicalize_name(name): version for name, version in found.items()} == lock
+    with pytest.raises(SystemExit, match="no wheel of torch"):
+        lock_script.locked(found, str(uv), [])
+    wheel.write_bytes(b"a wheel")
+    again = lock_script.locked(found, str(uv), [wheel])
+    assert lock_script.versions(again) == found and again.count("--hash") == len(lock) + 1
+    assert 'sys_platform == "linux" \\\n    --hash=sha256:' + hashlib.sha256(b"a wheel").hexdigest() in again
+
+
+def test_every_locked_package_is_installed_in_its_version_and_states_a_licence(lock):
+    _, rows = generated_table.licences(ROOT)
+    assert {canonicalize_name(name): found.partition("+")[0] for name, found, _ in rows} == lock
+    assert [name for name, _, licence in rows if not 2 < len(licence) < 150 or licence == "UNKNOWN"] == []

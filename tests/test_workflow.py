@@ -77,6 +77,7 @@ def test_each_scale_has_both_systems_from_md_to_results(scale: str, in_place: bo
     expected = {"all": 1, "rouse": 1, "generate_md": 2, "coarse_grain": 2, "train": 2, "simulate": simulations, "results": 2}
     expected |= dict.fromkeys(ACROSS, 1) if across else {}
     expected |= {"tables": 1} if in_place else {}
+    expected |= {"md_part": 40} if scale == "paper" else {}
     assert {name: counts.get(name) for name in expected} == expected and counts["total"] == sum(expected.values())
 
 

@@ -49,6 +49,8 @@ from mlcgmd.paper import datasets
 from mlcgmd.paths import CHECKOUT
 
 sys.path.insert(0, str(CHECKOUT / "workflow"))
+import scale
+
 import notebooks
 
 Table = dict[str, tuple[Callable, str]]
@@ -832,10 +834,65 @@ PARAMETERS: Table = {
 }
 
 
+PARAMETERS |= {
+    "text for a number": (lambda: notebooks.with_parameters(CELL, {"level": "15"}), "level is '15': give a number, such as 15"),
+    "nothing for a number": (lambda: notebooks.with_parameters(CELL, {"level": None}), "level is None: give a number"),
+    "truth for a number": (lambda: notebooks.with_parameters(CELL, {"level": True}), "level is True: give a number"),
+    "number for text": (lambda: notebooks.with_parameters(CELL, {"name": 3}), "name is 3: give text, such as 'a'"),
+    "list for text": (lambda: notebooks.with_parameters(CELL, {"name": ["a"]}), r"name is \['a'\]: give text"),
+    "number for a list": (lambda: notebooks.with_parameters("more = []", {"more": 3}), r"more is 3: give a list, such as \[\]"),
+    "text for a truth value": (lambda: notebooks.with_parameters("build = False", {"build": "no"}), "build is 'no': give true or false"),
+}
+
+
 @pytest.mark.parametrize("case", PARAMETERS)
 def test_parameters_that_a_notebook_has_not(case: str) -> None:
     call, message = PARAMETERS[case]
     refused(call, message)
+
+
+SMOKE = (CHECKOUT / "workflow" / "smoke.yaml").read_text(encoding="utf-8")
+SCALES: dict[str, tuple[str, str]] = {
+    "empty": ("", "scale.yaml is None; give a mapping with from, root, systems"),
+    "text": ("smoke", "is 'smoke'; give a mapping"),
+    "a list": ("- 1", "give a mapping"),
+    "no YAML": ("a: [1", "is no YAML of plain values"),
+    "an object": ("a: !!python/object/apply:os.getcwd []", "is no YAML of plain values"),
+    "not UTF-8": ("a: \udcff", "is no YAML of plain values"),
+    "no root": (SMOKE.replace("root:", "#"), "lacks root"),
+    "unknown field": (SMOKE + "depth: 3\n", "has unknown fields depth; give across, from, md_jobs, root, systems"),
+    "root of a number": (SMOKE.replace("root: runs/smoke", "root: 3"), "root is 3; give a folder"),
+    "from elsewhere": (SMOKE.replace("from: md", "from: MD"), "there is no .*: from 'MD'; give md, shipped"),
+    "no jobs": (SMOKE + "md_jobs: 0\n", "md_jobs is 0; give a whole number from 1 on"),
+    "no systems": (SMOKE[: SMOKE.index("systems:")] + "systems: {}\n", "systems is {}; give a mapping of at least one NAME: FIELDS"),
+    "no level": (SMOKE.replace("    level: 6\n", ""), "chain lacks level"),
+    "level of text": (SMOKE.replace("level: 6\n", "level: six\n"), "chain: level is 'six'; give a finite number from 1 on"),
+    "set of a number": (SMOKE.replace("dataset: chain-smoke\n", "dataset: 3\n"), "dataset is 3; give the name of a data set"),
+    "misspelt model": (SMOKE.replace("history: 2, steps: 300", "histroy: 2, steps: 300"), "chain-smoke: there is no parameter histroy"),
+    "steps of text": (SMOKE.replace("steps: 300", "steps: many"), "chain-smoke: steps is 'many': give a number"),
+    "model of a number": (SMOKE.replace("{time_step: 20, history: 2, steps: 300, seed: 0, device: cpu}", "3"), "chain-smoke is 3; give"),
+    "given twice": (SMOKE.replace("steps: 300", "steps: 300, level: 3"), "chain-smoke has level, which the workflow gives itself"),
+    "options of text": (
+        SMOKE.replace("options: {radius: 7.0, radial: 16, width: 32}", "options: wide"),
+        "options is 'wide': give a mapping",
+    ),
+    "unknown notebook": (SMOKE.replace("11_front_page:", "11_front:"), "there is no notebooks/11_front.ipynb"),
+    "unknown parameter": (SMOKE.replace("frames: 20", "frame: 20"), "11_front_page: there is no parameter frame"),
+}
+
+
+@pytest.mark.parametrize("case", SCALES)
+def test_scales_that_say_something_else(case: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    text, message = SCALES[case]
+    assert text != SMOKE
+    monkeypatch.chdir(CHECKOUT)
+    path = _written(tmp_path / "scale.yaml", text.encode(errors="surrogateescape"))
+    refused(scale.read, message, path)
+
+
+def test_a_scale_that_is_not_there_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(CHECKOUT)
+    refused(scale.read, "there is no scale 'huge'; there are gpu, laptop, paper, smoke", Path("workflow/huge.yaml"))
 
 
 COMMANDS: dict[str, tuple[list[str], str]] = {

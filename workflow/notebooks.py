@@ -21,7 +21,7 @@ WIDTH = 88
 """Longest line of code, as in notebooks/ruff.toml."""
 
 
-def _imported(code: str, package: tuple[str, ...]) -> set[Path]:
+def _imported(code: str | bytes, package: tuple[str, ...]) -> set[Path]:
     """Files of the library that ``code``, a module of ``package``, imports."""
     names: set[tuple[str, ...]] = set()
     for node in ast.walk(ast.parse(code)):
@@ -38,7 +38,7 @@ def _imported(code: str, package: tuple[str, ...]) -> set[Path]:
 
 def library_files(notebook: Path | str) -> list[str]:
     """The library files that a notebook imports, directly or not: a change of any of them makes it stale."""
-    cells = json.loads(Path(notebook).read_text() or "{}").get("cells", [])
+    cells = json.loads(Path(notebook).read_bytes() or "{}").get("cells", [])
     code = ["".join(cell["source"]) for cell in cells if cell["cell_type"] == "code"]
     plain = "\n".join(line for cell in code for line in cell.splitlines() if not line.lstrip().startswith(("%", "!")))
     found: set[Path] = set()
@@ -46,7 +46,7 @@ def library_files(notebook: Path | str) -> list[str]:
     while todo:
         path = todo.pop()
         found.add(path)
-        todo |= _imported(path.read_text(), path.parent.parts) - found
+        todo |= _imported(path.read_bytes(), path.parent.parts) - found
     return sorted(path.as_posix() for path in found)
 
 
@@ -65,6 +65,30 @@ def _literal(value: Any, room: int = sys.maxsize) -> str:
     return text if len(text) <= room else "\n".join([ends[0], *(f"    {item}," for item in items), ends[1]])
 
 
+KINDS = {dict: "a mapping", list: "a list", str: "text", bool: "true or false", int: "a number", float: "a number"}
+"""What a parameter may be, by what the notebook itself has there; one that is None there may be anything."""
+
+
+def parameters_cell(notebook: Path) -> str:
+    """The code of the cell that holds the parameters of a notebook."""
+    (cell,) = [c for c in json.loads(notebook.read_bytes())["cells"] if "parameters" in c["metadata"].get("tags", [])]
+    return "".join(cell["source"])
+
+
+def _kind(node: ast.expr) -> str | None:
+    """Of a parameter that has the value ``node`` in its notebook."""
+    match node:
+        case ast.Constant(value=value):
+            return KINDS.get(type(value))
+        case ast.Dict():
+            return KINDS[dict]
+        case ast.List():
+            return KINDS[list]
+        case ast.UnaryOp():
+            return KINDS[int]
+    return None
+
+
 def with_parameters(code: str, given: Mapping[str, Any]) -> str:
     """The parameters cell ``code`` with other values, and its comments.
 
@@ -72,7 +96,7 @@ def with_parameters(code: str, given: Mapping[str, Any]) -> str:
     "level = 30  # particles per bead\\nmodel = 'chain'"
 
     Raises:
-        MlcgmdError: a parameter that is not there, or text where a mapping is.
+        MlcgmdError: a parameter that is not there, or of another kind, such as text where a mapping is.
     """
     values = {node.targets[0].id: node.value for node in ast.parse(code).body if isinstance(node, ast.Assign)}  # type: ignore[attr-defined]
     if unknown := sorted(set(given) - set(values)):
@@ -81,8 +105,9 @@ def with_parameters(code: str, given: Mapping[str, Any]) -> str:
     for name, node in reversed(values.items()):
         if name not in given:
             continue
-        if isinstance(node, ast.Dict) and not isinstance(given[name], dict):
-            raise MlcgmdError(f'{name} is {given[name]!r}: give a mapping, such as {{"{name}": {{"radius": 7.0}}}}')
+        kind = _kind(node)
+        if kind is not None and KINDS.get(type(given[name])) != kind:
+            raise MlcgmdError(f"{name} is {given[name]!r}: give {kind}, such as {ast.unparse(node)[:60]}")
         first, last = node.lineno - 1, (node.end_lineno or node.lineno) - 1
         before = lines[first].encode()[: node.col_offset].decode()
         after = lines[last].encode()[node.end_col_offset :].decode()

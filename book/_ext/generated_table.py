@@ -1,7 +1,7 @@
 """Tables that the build makes from the project itself, so that no number in them is typed.
 
-``{generated-table}`` takes one argument: ``packages`` (the dependencies in pyproject.toml and their installed
-versions), ``notebooks`` (how long papermill took to run each committed notebook), ``datasets`` (the named sets of
+``{generated-table}`` takes one argument: ``packages`` (the dependencies in pyproject.toml and their installed versions), ``licences``
+(of all that is locked), ``notebooks`` (how long papermill took to run each committed notebook), ``datasets`` (the named sets of
 chains), ``electrolyte-datasets`` (those of electrolytes), ``bead-types`` (the chain's bead types), ``selection-chain``
 and ``selection-electrolyte`` (what ``workflow/select_model.py`` compared), ``findings`` (the main results in words), ``targets`` (what was
 to be reached) or ``results-...`` (the numbers of data/results, in the sections of :data:`SECTIONS`).
@@ -12,7 +12,7 @@ import functools
 import json
 import tomllib
 from collections.abc import Callable
-from importlib.metadata import PackageNotFoundError, version
+from importlib.metadata import Distribution, PackageNotFoundError, distribution, version
 from pathlib import Path
 from platform import python_version
 from typing import Any
@@ -40,6 +40,36 @@ def packages(root: Path) -> Table:
         except PackageNotFoundError:
             rows.append([name, "not installed"])
     return ["package", "version"], rows
+
+
+def licences(root: Path) -> Table:
+    """The licence of each locked package, as its installed metadata states it."""
+    pins = [Requirement(line.rstrip("\\")) for line in (root / "requirements.lock").read_text().splitlines() if line[:1].isalpha()]
+    rows = [[pin.name, package.version, _licence(package)] for pin in pins if (package := _installed(pin)) is not None]
+    return ["package", "version", "licence"], rows
+
+
+def _installed(pin: Requirement) -> Distribution | None:
+    """What is installed of a line of the lock; None of one for another platform.
+
+    Raises:
+        PackageNotFoundError: nothing is.
+    """
+    return distribution(pin.name) if pin.marker is None or pin.marker.evaluate() else None
+
+
+def _licence(package: Distribution) -> str:
+    """In words: its expression, its classifiers, its field, or, where a package states none of them, the first line of its licence."""
+    stated = package.metadata
+    if expression := stated.get("License-Expression"):
+        return expression
+    classified = [line.rpartition(" :: ")[2] for line in stated.get_all("Classifier") or [] if line.startswith("License :: ")]
+    if named := [name for name in classified if name != "OSI Approved"]:
+        return "; ".join(named)
+    if field := (stated.get("License") or "").strip():
+        return field.splitlines()[0]
+    texts = [file for file in package.files or [] if "dist-info" in str(file) and file.name.upper().startswith(("LICEN", "COPYING"))]
+    return next(line.strip() for line in texts[0].read_text().splitlines() if line.strip()) if texts else ""
 
 
 def notebooks(root: Path) -> Table:
@@ -140,6 +170,7 @@ def selection(name: str, root: Path) -> Table:
 
 TABLES: dict[str, Callable[[Path], Table]] = {
     "packages": packages,
+    "licences": licences,
     "notebooks": notebooks,
     "datasets": datasets,
     "electrolyte-datasets": electrolyte_datasets,

@@ -207,7 +207,7 @@ class ContinuedSpec(ElectrolyteSpec):
 
 @cache
 def _force_field() -> app.ForceField:
-    with (files("mlcgmd.md") / "electrolyte.xml").open() as handle:
+    with (files("mlcgmd.md") / "electrolyte.xml").open(encoding="utf-8") as handle:
         return app.ForceField(handle)
 
 

@@ -131,8 +131,8 @@ def _context(spec: OpenMMSpec, stream: int, pressure: float | None = None) -> op
         raise MlcgmdError(f"{spec.name}: OpenMM has no platform {spec.platform!r} here; give one of {', '.join(platforms)}")
     # One thread and deterministic forces: the same seed gives the same trajectory.
     platform = openmm.Platform.getPlatformByName(spec.platform)
-    options = {"Threads": "1", "DeterministicForces": "true"} if spec.platform == "CPU" else {"DeterministicForces": "true"}
-    context = openmm.Context(system, integrator, platform, options)
+    wanted = {"Threads": "1", "DeterministicForces": "true"}
+    context = openmm.Context(system, integrator, platform, {k: v for k, v in wanted.items() if k in platform.getPropertyNames()})
     context.setPositions(spec.start())
     return context
 

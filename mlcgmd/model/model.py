@@ -3,6 +3,8 @@
 import dataclasses
 import hashlib
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -41,6 +43,17 @@ def check_device(name: str) -> torch.device:
         there = ["cpu", *(f"cuda:{k}" for k in range(torch.cuda.device_count()))]
         raise MlcgmdError(f"device {name!r} is not there; give one of {', '.join(there)}")
     return device
+
+
+@contextmanager
+def threads(number: int) -> Iterator[None]:
+    """Compute in so many threads on a CPU for as long as the block runs: they share out sums, so their number changes the last digits."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(number)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 class Model(nn.Module):

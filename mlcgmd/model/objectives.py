@@ -71,6 +71,8 @@ class TrainConfig:
     """Noise on the history, log-uniform, in step lengths; one level per window."""
     seed: int = 0
     device: str = "cpu"
+    threads: int = 1
+    """Of each process on a CPU; small networks gain nothing by more. The same number gives the same weights, whatever torch was told."""
     distillation: int = 0
     """Optimiser steps, after the others, in which a network learns to give in one evaluation what the refiner gives in many."""
     distilled_layers: int = 2
@@ -81,7 +83,7 @@ class TrainConfig:
     def __post_init__(self) -> None:
         counts = ("steps", "history", "width", "layers", "refiner_layers", "systems_per_batch", "windows_per_system", "save_every")
         check(self, time_step=positive("the data's time unit"), **dict.fromkeys(counts, COUNT), radial=NATURAL, seed=SEED, ema=SHARE)
-        check(self, distillation=NATURAL, distilled_layers=COUNT)
+        check(self, distillation=NATURAL, distilled_layers=COUNT, threads=COUNT)
         if self.distillation and self.distilled_layers > self.refiner_layers:
             raise MlcgmdError(f"TrainConfig: distilled_layers is {self.distilled_layers}; give at most the refiner's {self.refiner_layers}")
         check(self, radius=positive("the data's length unit", optional=True), learning_rate=Number(0, 1, above=True))

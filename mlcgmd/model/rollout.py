@@ -27,7 +27,7 @@ from ..errors import MlcgmdError
 from ..paths import alone, atomic, read_npz
 from ..progress import bar
 from .graph import Batch, batch
-from .model import Model, check_device
+from .model import Model, check_device, threads
 from .samplers import Sampler
 from .stepper import Stepper, fitted, starts
 from .system import CoarseSystem
@@ -237,6 +237,7 @@ def _parts(systems: Sequence[CoarseSystem], replicas: int) -> list[_Part]:
     return parts
 
 
+@threads(1)  # also where it runs in the process of who called
 @torch.inference_mode()
 def _run(
     model: Model,

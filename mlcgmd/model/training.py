@@ -23,7 +23,7 @@ from ..errors import MlcgmdError
 from ..paths import alone
 from ..progress import bar
 from .domain import Domain
-from .model import CheckpointError, Model, check_device
+from .model import CheckpointError, Model, check_device, threads
 from .objectives import CURVES, LAST, Distillation, TrainConfig, Training
 from .simulator import SimulatorConfig
 from .system import CoarseSystem, check_alike, in_common_terms, several
@@ -123,7 +123,7 @@ def train(
     data = {name: [[s.name, s.digest] for s in members] for name, members in (("systems", systems), ("validation", validation))}
     text = json.dumps(dataclasses.asdict(config) | data, sort_keys=True)
     # What is wrong with the systems or the config was said by now: a folder is taken only by a training that begins.
-    with alone(folder, "training") if FIRST_RANK else nullcontext():
+    with alone(folder, "training") if FIRST_RANK else nullcontext(), threads(config.threads):
         model, curves = _fit(Training(model, config, windows, held_out, folder), text, device, progress)
         if config.distillation:
             module = Distillation(model, config, windows, held_out, folder / "distillation")
@@ -143,21 +143,6 @@ def _fit(module: Training, text: str, device: torch.device, progress: bool) -> t
         label.write_text(text)
     # Set by torchrun; without it there is one process.
     ranks, local_ranks = (int(os.environ.get(name, 1)) for name in ("WORLD_SIZE", "LOCAL_WORLD_SIZE"))
-    trainer = lightning.Trainer(
-        max_steps=config.steps,
-        max_epochs=-1,
-        accelerator="cpu" if device.type == "cpu" else "gpu",
-        devices=local_ranks,
-        num_nodes=ranks // local_ranks,
-        strategy="ddp" if ranks > 1 else "auto",
-        gradient_clip_val=config.clip,
-        logger=False,
-        enable_checkpointing=False,
-        enable_model_summary=False,
-        enable_progress_bar=False,
-        callbacks=[_Progress()] if progress else [],
-        default_root_dir=folder,
-    )
     last, curves = folder / LAST, folder / CURVES
     done = _steps_done(last, module)
     if FIRST_RANK and curves.exists():
@@ -168,7 +153,23 @@ def _fit(module: Training, text: str, device: torch.device, progress: bool) -> t
         curves.write_text("".join(f"{line}\n" for line in kept))
     loader: torch.utils.data.DataLoader = torch.utils.data.DataLoader(range(config.steps), batch_size=None)  # type: ignore[arg-type]
     with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", module="pytorch_lightning")  # of its own insides: nothing that who trains could mend
+        # Of its own insides, and of Slurm where that is installed: nothing that who trains could mend.
+        warnings.filterwarnings("ignore", module="pytorch_lightning|lightning_fabric")
+        trainer = lightning.Trainer(
+            max_steps=config.steps,
+            max_epochs=-1,
+            accelerator="cpu" if device.type == "cpu" else "gpu",
+            devices=local_ranks,
+            num_nodes=ranks // local_ranks,
+            strategy="ddp" if ranks > 1 else "auto",
+            gradient_clip_val=config.clip,
+            logger=False,
+            enable_checkpointing=False,
+            enable_model_summary=False,
+            enable_progress_bar=False,
+            callbacks=[_Progress()] if progress else [],
+            default_root_dir=folder,
+        )
         trainer.fit(module, loader, ckpt_path=last if last.exists() else None, weights_only=True)
     return module.average.cpu().eval(), pd.read_json(curves, lines=True)
 

@@ -9,6 +9,7 @@ from pathlib import Path
 import xarray as xr
 from filelock import FileLock
 
+from ..arguments import COUNT
 from ..data import trajectory
 from ..errors import MlcgmdError
 from ..md.engine import Spec
@@ -41,7 +42,13 @@ def path_of(spec: Spec, root: Path = DATA) -> Path:
     return root / f"{spec.name}.nc"
 
 
-def build(name: str, splits: tuple[str, ...] = SPLITS, processes: int | None = None, root: Path = OWN / "data") -> list[Path]:
+def build(
+    name: str,
+    splits: tuple[str, ...] = SPLITS,
+    processes: int | None = None,
+    root: Path = OWN / "data",
+    part: tuple[int, int] = (1, 1),
+) -> list[Path]:
     """Run the MD of a set (what is in ``root`` already is kept) and enter the files in the registry.
 
     Args:
@@ -49,17 +56,21 @@ def build(name: str, splits: tuple[str, ...] = SPLITS, processes: int | None = N
         splits: which of its parts.
         processes: how many runs at a time; one per core by default.
         root: where the folder of the set is made.
+        part: (k, n): every n-th run, from the k-th on. A cluster runs the n parts as jobs; together they make the same files as one.
 
     Returns:
         The files, split by split, in the order of :func:`specs`.
 
     Raises:
-        MlcgmdError: the start of a continued set, or a file that is there, is not the registered one.
+        MlcgmdError: the start of a continued set, or a file that is there, is not the registered one; or there is no such part.
     """
+    first, every = COUNT("part", part[0]), COUNT("number of parts", part[1])
+    if first > every:
+        raise MlcgmdError(f"part is {first} of {every}; give one from 1 to {every}")
     members = DATASETS.get(name)
     if isinstance(members, ElectrolyteSet) and members.continued:
         verify(path_of(members.start(name), SHIPPED), SHIPPED)
-    jobs = [(spec, path_of(spec, root)) for split in splits for spec in specs(name, split)]
+    jobs = [(spec, path_of(spec, root)) for split in splits for spec in specs(name, split)][first - 1 :: every]
     _unchanged([path for _, path in jobs], root)
     paths = run_many(jobs, processes)
     register(paths, command=f"mlcgmd datasets build {name}", root=root)

@@ -163,6 +163,6 @@ def write(folder: Path = RESULTS, readme: Path = README) -> None:
         FileNotFoundError: there is no README.
         MlcgmdError: the README lacks the markers.
     """
-    text = insert(readme.read_text(), table(load(folder)))
+    text = insert(readme.read_text(encoding="utf-8"), table(load(folder)))
     with atomic(readme) as temporary:
-        temporary.write_text(text)
+        temporary.write_text(text, encoding="utf-8")

@@ -43,9 +43,9 @@ def save(
     drawn = io.StringIO()
     figure.savefig(drawn, format="svg", metadata={"Date": None})
     picture = folder / f"{name}.svg"
-    if not (picture.exists() and same_picture(drawn.getvalue(), picture.read_text())):
+    if not (picture.exists() and same_picture(drawn.getvalue(), picture.read_text(encoding="utf-8"))):
         with atomic(picture) as temporary:
-            temporary.write_text(drawn.getvalue())
+            temporary.write_text(drawn.getvalue(), encoding="utf-8")
         with atomic(folder / f"{name}.png") as temporary:
             figure.savefig(temporary, format="png", metadata={"Software": None})
     describe(picture, str(figure.get_label()), notebook=notebook, parameters=parameters, inputs=inputs)
@@ -76,7 +76,7 @@ def describe(picture: Path, function: str, *, notebook: str, parameters: Mapping
     known |= {"picture": picture.name, "sha256": sha256(picture)}
     path = picture.with_suffix(".json")
     known = json.loads(json.dumps(known))  # as it is read back: tuples are lists
-    before = json.loads(path.read_text()) if path.exists() else {}
+    before = json.loads(path.read_bytes()) if path.exists() else {}
     if {key: value for key, value in before.items() if key != "commit"} == known:
         return
     with atomic(path) as temporary:

@@ -62,7 +62,7 @@ def record(rows: Sequence[Row], notebook: str, folder: Path = OWN / "data" / "re
         rounded[row["id"]] = {**row, "value": value, "error": error}
         met(row)
     with atomic(folder / f"{notebook}.json") as temporary:
-        temporary.write_text(json.dumps([rounded[key] for key in sorted(rounded)], indent=1, ensure_ascii=False) + "\n")
+        temporary.write_text(json.dumps([rounded[key] for key in sorted(rounded)], indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
 
 
 def load(folder: Path = RESULTS) -> list[Row]:
@@ -73,7 +73,7 @@ def load(folder: Path = RESULTS) -> list[Row]:
     """
     found: dict[str, Row] = {}
     for path in sorted(folder.glob("*.json")):
-        rows: list[Row] = json.loads(path.read_text())
+        rows: list[Row] = json.loads(path.read_bytes())
         for row in rows:
             if row["id"] in found:
                 raise MlcgmdError(
