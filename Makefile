@@ -18,10 +18,11 @@ TOOLS := _build/tools
 help: ## this list
 	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /\1\t/' | expand -t 12
 
-$(INSTALLED): requirements.lock pyproject.toml
+$(INSTALLED): requirements.lock torch.lock pyproject.toml
 	$(PYTHON) -c 'import sys; v = sys.version_info[:2]; sys.exit(v != (3, 11) and f"Python 3.11 is needed, not {v}: make PYTHON=...")'
 	test -x $(VENV)/bin/python || $(PYTHON) -m venv $(VENV)
 	$(VENV)/bin/python -m pip install --quiet --no-deps --require-hashes -r requirements.lock
+	$(VENV)/bin/python -m pip install --quiet -r torch.lock
 	$(VENV)/bin/python -m pip install --quiet --no-deps -e .
 	$(VENV)/bin/python -m pip check
 	touch $@

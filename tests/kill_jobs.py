@@ -19,7 +19,7 @@ from toys import toy_systems, toy_trajectory
 from mlcgmd.data import trajectory
 from mlcgmd.md import run as md
 from mlcgmd.md.chain import ChainSpec
-from mlcgmd.model import rollout
+from mlcgmd.model import batches, rollout
 from mlcgmd.model.samplers import Gaussian
 from mlcgmd.model.training import TrainConfig, build_model, in_common_terms, train
 from mlcgmd.model.windows import Windows
@@ -112,7 +112,7 @@ def kill(job: Callable[[Path], list[Path]], folder: Path, kills: int) -> list[di
 
 
 if __name__ == "__main__":
-    md.SEGMENT = rollout.BLOCK = 5
+    md.SEGMENT = batches.BLOCK = 5
     datasets.run_many = drawn
     np.seterr(all="ignore")
     folder, kills = Path(sys.argv[1]), int(sys.argv[2])

@@ -104,6 +104,11 @@ SYSTEMS = {
         {"radius": 6.0},
     ),
     "LiPF6": (lambda: from_lammps(CASES / "lammps-lipf6/mix.dump", CASES / "lammps-lipf6/mix.data", time_step=0.002), 3, {"radius": 7.0}),
+    "chains of one bead and ions": (
+        lambda: from_lammps(CASES / "lammps-lipf6/mix.dump", CASES / "lammps-lipf6/mix.data", time_step=0.002),
+        12,
+        {"radius": 7.0},
+    ),
     "LiTFSI in water": (salt_in_water, 7, {"radius": 7.0}),
     "protein in vacuum": (protein, 10, {}),
 }

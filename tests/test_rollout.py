@@ -8,7 +8,7 @@ from toys import toy_boxes, toy_systems, toy_trajectory
 
 from mlcgmd.data import simulation, trajectory
 from mlcgmd.data.trajectory import TrajectoryError
-from mlcgmd.model import rollout, stepper
+from mlcgmd.model import batches, rollout, stepper
 from mlcgmd.model.samplers import Gaussian, Multistep
 from mlcgmd.model.system import MismatchError, coarse_grain
 from mlcgmd.model.training import TrainConfig, build_model
@@ -19,7 +19,7 @@ ARGUMENTS = {"steps": 25, "replicas": 2, "sampler": Multistep(evaluations=3), "s
 
 @pytest.fixture(autouse=True)
 def short_blocks(monkeypatch):
-    monkeypatch.setattr(rollout, "BLOCK", 10)
+    monkeypatch.setattr(batches, "BLOCK", 10)
 
 
 @pytest.fixture(scope="module")
@@ -55,15 +55,15 @@ def test_same_seed_same_run_and_no_second_run(model, systems, tmp_path, monkeypa
     b = rollout.simulate(model, systems, tmp_path / "b.nc", **ARGUMENTS)
     c = rollout.simulate(model, systems, tmp_path / "c.nc", **ARGUMENTS | {"seed": 1})
     assert a[0].position.equals(b[0].position) and not a[0].position.equals(c[0].position)
-    monkeypatch.setattr(rollout, "_run", lambda *_: pytest.fail("a complete run was run again"))
+    monkeypatch.setattr(batches, "run", lambda *_: pytest.fail("a complete run was run again"))
     again = rollout.simulate(model, systems, tmp_path / "a.nc", **ARGUMENTS)
     np.testing.assert_allclose(again[0].position, a[0].position, atol=0.006)
 
 
 def test_parts_run_on_all_cores_to_the_same_result(model, systems, tmp_path, monkeypatch):
     size = [len(s.mass) for s in systems]
-    monkeypatch.setattr(rollout, "PART", 2 * size[0] + 2 * size[1])
-    shape = [([s.name for s in part.systems], part.replicas) for part in rollout._parts(systems, 2)]
+    monkeypatch.setattr(batches, "PART", 2 * size[0] + 2 * size[1])
+    shape = [([s.name for s in part.systems], part.replicas) for part in batches.parts_of(systems, 2)]
     assert shape == [([s.name for s in systems[:2]], 2), ([systems[2].name], 2)]
     arguments = ARGUMENTS | {"steps": 5}
     several = rollout.simulate(model, systems, tmp_path / "several.nc", **arguments)
@@ -73,8 +73,8 @@ def test_parts_run_on_all_cores_to_the_same_result(model, systems, tmp_path, mon
     for a, b in zip(several, one, strict=True):
         assert a.position.equals(b.position) and a.bead_rg2.equals(b.bead_rg2)
     # Replicas of a system that is too large for one part.
-    monkeypatch.setattr(rollout, "PART", 2 * size[0])
-    assert [part.replicas for part in rollout._parts(systems[:1], 5)] == [2, 2, 1]
+    monkeypatch.setattr(batches, "PART", 2 * size[0])
+    assert [part.replicas for part in batches.parts_of(systems[:1], 5)] == [2, 2, 1]
     (large,) = rollout.simulate(model, systems[:1], tmp_path / "large.nc", **arguments | {"replicas": 5})
     assert large.position.shape == (5, 5, size[0], 3) and large.mass.shape == (size[0],) and large.failure.shape == (5,)
     ends = large.position.values[:, -1].reshape(5, -1)
@@ -156,7 +156,7 @@ def test_the_bar_counts_steps_in_one_part_in_several_and_after_a_break(model, sy
     arguments = {"steps": 25, "replicas": 2, "sampler": Gaussian()}
     rollout.simulate(model, systems, **arguments)
     assert re.search(r"simulation: .*/25 \[\d\d:\d\d<.*step.*25/25 \[", capfd.readouterr().err, re.DOTALL)
-    monkeypatch.setattr(rollout, "PART", 1)
+    monkeypatch.setattr(batches, "PART", 1)
     monkeypatch.setattr(rollout.simulation, "save", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
     with pytest.raises(KeyboardInterrupt):
         rollout.simulate(model, systems, tmp_path / "run.nc", **arguments)

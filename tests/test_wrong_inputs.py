@@ -906,6 +906,8 @@ COMMANDS: dict[str, tuple[list[str], str]] = {
     "level of text": (["check", "a.nc", "--level", "three"], "invalid float value: 'three'"),
     "no set": (["datasets", "build"], "required: name"),
     "half a process": (["datasets", "build", "chain-smoke", "--processes", "0.5"], "invalid int value"),
+    "a part that is no share": (["datasets", "build", "chain-smoke", "--part", "2"], "argument --part: invalid .* value: '2'"),
+    "a part beyond the last": (["datasets", "build", "chain-smoke", "--part", "3/2"], "mlcgmd: part is 3 of 2; give one from 1 to 2"),
     "a file that is not there": (["check", "a.nc"], "mlcgmd: a.nc is not there"),
     "a model that is not there": (["simulate", "a", "a.nc", "--output", "b.nc", "--steps", "1"], "mlcgmd: there is no model a; train one"),
     "a run that is not there": (["compare", "a.nc", "b.nc"], "mlcgmd: there is no simulation a.nc"),

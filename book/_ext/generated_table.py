@@ -44,7 +44,8 @@ def packages(root: Path) -> Table:
 
 def licences(root: Path) -> Table:
     """The licence of each locked package, as its installed metadata states it."""
-    pins = [Requirement(line.rstrip("\\")) for line in (root / "requirements.lock").read_text().splitlines() if line[:1].isalpha()]
+    locks = "".join((root / name).read_text() for name in ("requirements.lock", "torch.lock"))
+    pins = [Requirement(line.rstrip("\\")) for line in locks.splitlines() if line[:1].isalpha()]
     rows = [[pin.name, package.version, _licence(package)] for pin in pins if (package := _installed(pin)) is not None]
     return ["package", "version", "licence"], rows
 

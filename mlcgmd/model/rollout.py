@@ -12,42 +12,24 @@ import json
 import shutil
 import tempfile
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import torch
 import xarray as xr
-from torch import Tensor
 
 from .. import parallel
 from ..arguments import COUNT, SEED, Number
 from ..data import simulation
 from ..errors import MlcgmdError
-from ..paths import alone, atomic, read_npz
-from ..progress import bar
-from .graph import Batch, batch
-from .model import Model, check_device, threads
+from ..paths import alone
+from . import batches
+from .model import Model, check_device
 from .samplers import Sampler
-from .stepper import Stepper, fitted, starts
+from .stepper import fitted
 from .system import CoarseSystem
 
-BLOCK = 100
-"""ML steps between writes: what a kill can cost."""
-LABEL = "simulation"
-"""Of the progress bar."""
 SMALL = 1_000_000
 """Beads times evaluations of a run that is so short that it stays in this process."""
-PART = 800
-"""Target batch size per worker, in beads: large enough for efficient matrix products, small enough for the cache (notebook 10)."""
-
-
-@dataclass(frozen=True)
-class _Part:
-    """What is simulated as one batch."""
-
-    systems: Sequence[CoarseSystem]
-    replicas: int
 
 
 def simulate(
@@ -69,7 +51,7 @@ def simulate(
 
     The start and each ML step but the last are the frames. Blocks of them wait in ``path + ".partial/"``, from where an interrupted run
     resumes; a complete run is one file (:mod:`.data.simulation`), which a second call with the same arguments just reads.
-    On a CPU parts of :data:`PART` beads run at the same time, one per core: a script that simulates more than :data:`SMALL` needs
+    On a CPU parts of :data:`.batches.PART` beads run at the same time, one per core: a script that simulates more than :data:`SMALL` needs
     Python's ``if __name__ == "__main__":``. A GPU has all beads at once.
     A replica that fails stops there: its later frames are NaN, what was good is kept.
 
@@ -187,7 +169,7 @@ def _simulate(
 ) -> list[xr.Dataset]:
     """:func:`simulate` with its blocks in the folder ``work``."""
     work.mkdir(parents=True, exist_ok=True)
-    parts = _parts(systems, replicas) if device == "cpu" else [_Part(systems, replicas)]
+    parts = batches.parts_of(systems, replicas) if device == "cpu" else [batches.Part(systems, replicas)]
     begun = f"{label}, in {len(parts)} parts"
     if (work / "run.json").exists() and (work / "run.json").read_bytes() != begun.encode():
         before = (work / "run.json").read_text().rpartition(", in ")[0]
@@ -199,144 +181,20 @@ def _simulate(
         for k, part in enumerate(parts)
     ]
     small = steps * (1 + sampler.evaluations) * replicas * sum(len(s.mass) for s in systems) <= SMALL
-    blocks = -(-steps // BLOCK) * len(parts)
+    blocks = batches.blocks_of(steps) * len(parts)
 
     def count() -> int:
         """ML steps that are done, as the mean over the parts."""
         return steps * len(list(work.glob("*/*.npz"))) // blocks
 
     shown = progress and len(jobs) > 1
-    parallel.each(_run, jobs, 1 if small else None, label=LABEL, unit="step", progress=shown, count=count, total=steps)
+    parallel.each(batches.run, jobs, 1 if small else None, label=batches.LABEL, unit="step", progress=shown, count=count, total=steps)
     interval = save_every * model.config.time_step
-    pieces = iter([run for _, part, folder, *_ in jobs for run in _assemble(part, folder, -(-steps // BLOCK), interval, label)])
+    pieces = iter([run for _, part, folder, *_ in jobs for run in batches.assemble(part, folder, steps, interval, label)])
     result = []
     for _ in systems:
         run = next(pieces)
         while run.sizes["replica"] < replicas:
             run = xr.concat([run, next(pieces)], "replica", data_vars="minimal", coords="minimal", compat="override")
         result.append(run)
-    return result
-
-
-def _parts(systems: Sequence[CoarseSystem], replicas: int) -> list[_Part]:
-    """Systems one after the other, as many together as have :data:`PART` beads; of a larger one as many replicas as have so many."""
-    parts: list[_Part] = []
-    room = 0
-    for system in systems:
-        beads = len(system.mass)
-        if replicas * beads > PART:
-            most = max(1, PART // beads)
-            parts += [_Part([system], min(most, replicas - k)) for k in range(0, replicas, most)]
-            room = 0
-        elif replicas * beads > room:
-            parts.append(_Part([system], replicas))
-            room = PART - replicas * beads
-        else:
-            parts[-1] = _Part([*parts[-1].systems, system], replicas)
-            room -= replicas * beads
-    return parts
-
-
-@threads(1)  # also where it runs in the process of who called
-@torch.inference_mode()
-def _run(
-    model: Model,
-    part: _Part,
-    work: Path,
-    steps: int,
-    save_every: int,
-    sampler: Sampler,
-    seed: int,
-    max_stretch: float,
-    progress: bool,
-) -> None:
-    work.mkdir(exist_ok=True)
-    systems, replicas = part.systems, part.replicas
-    device = next(model.parameters()).device
-    c = model.config
-    graph = batch([s.topology for s in systems], replicas)
-    bonds, limit = _bonds(systems, replicas, max_stretch)
-    stepper = Stepper(model, graph.to(device), sampler)
-    generator = torch.Generator().manual_seed(seed)
-    history = starts(model, systems, replicas)
-    failure = [""] * graph.n_graphs
-    blocks = [(k, min(BLOCK, steps - k * BLOCK)) for k in range(-(-steps // BLOCK))]
-    done = 0
-    while done < len(blocks) and (saved := read_npz(work / f"{done:05d}.npz")) is not None:  # up to the first that is missing or damaged
-        history, failure = torch.from_numpy(saved["history"]), saved["failure"].tolist()
-        generator.set_state(torch.from_numpy(saved["generator"]))
-        done += 1
-    stopped = torch.tensor([f != "" for f in failure])[graph.node_graph, None]
-    shown = bar(steps, LABEL, "step", progress, done=min(steps, done * BLOCK))
-    for k, n in blocks[done:]:
-        positions, sizes = [], []
-        for step in range(k * BLOCK, k * BLOCK + n):
-            moved, size = (x.cpu() for x in stepper(history.to(device), generator))
-            if step % save_every == 0:
-                positions.append(history[-1].masked_fill(stopped, float("nan")))
-                sizes.append(size.masked_fill(stopped[:, 0], float("nan")))
-            bad = _bad(moved, graph, bonds, limit)
-            for g, why in bad.items():
-                failure[g] = failure[g] or f"{why} at time {(step + 1) * c.time_step:g}"
-            if bad:
-                stopped = torch.tensor([f != "" for f in failure])[graph.node_graph, None]
-            # A replica that failed stays at its last good positions, so that nothing non-finite enters the networks.
-            history = torch.cat([history[1:], torch.where(stopped, history[-1], moved)[None]])
-        with atomic(work / f"{k:05d}.npz") as temporary, open(temporary, "wb") as handle:
-            np.savez(
-                handle,
-                position=np.array([p.numpy() for p in positions], np.float32).reshape(len(positions), len(graph.node_source), 3),
-                bead_rg2=np.array([s.numpy() for s in sizes], np.float32).reshape(len(sizes), len(graph.node_source)),
-                history=history.numpy(),
-                generator=generator.get_state().numpy(),
-                failure=np.array(failure, dtype="U100"),
-            )
-        shown.update(n)
-    shown.close()
-
-
-def _bonds(systems: Sequence[CoarseSystem], replicas: int, max_stretch: float) -> tuple[Tensor, Tensor]:
-    """CG bonds of all copies (2, n_bonds) as nodes, and the longest that each may become (n_bonds,)."""
-    bonds, limits, node = [], [], 0
-    for s in systems:
-        bond = torch.from_numpy(s.bond).long().T
-        longest = (s.position[:, bond[0]] - s.position[:, bond[1]]).norm(dim=2).amax() if bond.numel() else torch.zeros(())
-        for _ in range(replicas):
-            bonds.append(node + bond)
-            limits.append((max_stretch * longest).expand(bond.shape[1]))
-            node += s.position.shape[1]
-    return torch.cat(bonds, dim=1), torch.cat(limits)
-
-
-def _bad(position: Tensor, graph: Batch, bonds: Tensor, limit: Tensor) -> dict[int, str]:
-    """Copies that just failed, with the reason."""
-    bad: dict[int, str] = {}
-    length = (position[bonds[0]] - position[bonds[1]]).norm(dim=1)
-    if torch.isfinite(position).all() and not (length > limit).any():
-        return bad
-    for node in torch.nonzero(~torch.isfinite(position).all(dim=1)).flatten().tolist():
-        bad[int(graph.node_graph[node])] = "non-finite positions"
-    for b in torch.nonzero(length > limit).flatten().tolist():
-        bad.setdefault(int(graph.node_graph[bonds[0, b]]), f"a CG bond of {float(length[b]):.3g}, above {float(limit[b]):.3g},")
-    return bad
-
-
-def _assemble(part: _Part, work: Path, blocks: int, interval: float, label: str) -> list[xr.Dataset]:
-    """The finished run of a part."""
-    systems, replicas = part.systems, part.replicas
-    chunks = [chunk for k in range(blocks) if (chunk := read_npz(work / f"{k:05d}.npz")) is not None]
-    if len(chunks) < blocks:
-        raise MlcgmdError(f"{work} lost {blocks - len(chunks)} of {blocks} blocks while it ran; run it again, which makes them anew")
-    position = np.concatenate([c["position"] for c in chunks])
-    size = np.concatenate([c["bead_rg2"] for c in chunks])
-    failure = chunks[-1]["failure"].tolist()
-    result, node, graph = [], 0, 0
-    for s in systems:
-        b = s.position.shape[1]
-        nodes = slice(node, node + b * replicas)
-        shape = (len(position), replicas, b)
-        moved = position[:, nodes].reshape(*shape, 3).swapaxes(0, 1)
-        why = failure[graph : graph + replicas]
-        result.append(simulation.make(s.coarse, moved, size[:, nodes].reshape(shape).swapaxes(0, 1), interval, why, label))
-        node, graph = nodes.stop, graph + replicas
     return result

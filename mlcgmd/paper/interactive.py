@@ -13,8 +13,8 @@ from matplotlib.colors import to_hex
 
 from ..analysis.ensemble import Ensemble
 from ..data.mapping import CoarseGraining
+from .drawing import palette, radii
 from .figures import MD, MODEL
-from .render import palette, radii
 
 SIZE = 300
 """Width and height of a panel, in the units of the picture."""
