@@ -15,7 +15,7 @@ import torch
 from toys import toy_systems
 
 from mlcgmd.errors import MlcgmdError
-from mlcgmd.md.run import _context
+from mlcgmd.md.openmm import _context
 from mlcgmd.model.training import TrainConfig, train
 from mlcgmd.paper import datasets
 from mlcgmd.paths import CHECKOUT, SHIPPED
