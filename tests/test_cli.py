@@ -27,10 +27,10 @@ def test_datasets_are_built_started_and_fetched(monkeypatch: pytest.MonkeyPatch,
     monkeypatch.setattr(datasets, "build_start", lambda *arguments: asked.append(arguments))
     monkeypatch.setattr(published, "fetch", lambda folder: [folder / "a"])
     cli.main(["datasets", "build", "chain-smoke", "train", "--processes", "1"])
-    cli.main(["datasets", "build", "spe-smoke"])
+    cli.main(["datasets", "build", "spe-smoke", "--part", "2/3"])
     cli.main(["datasets", "start", "spe-smoke"])
     cli.main(["datasets", "fetch"])
-    assert asked == [("chain-smoke", ("train",), 1, DATA), ("spe-smoke", datasets.SPLITS, None, DATA), ("spe-smoke",)]
+    assert asked == [("chain-smoke", ("train",), 1, DATA, (1, 1)), ("spe-smoke", datasets.SPLITS, None, DATA, (2, 3)), ("spe-smoke",)]
     assert capsys.readouterr().out == f"1 polymers in {DATA / 'published'}\n"
 
 

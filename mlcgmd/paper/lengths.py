@@ -86,12 +86,13 @@ def restoring(changes: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(found).groupby("units")[["md", "model"]].agg(["mean", "sem"])
 
 
-def rows(table: pd.DataFrame, stable: float) -> list[Row]:
+def rows(table: pd.DataFrame, stable: float, split: str = "test") -> list[Row]:
     """What is recorded of the chains of one length, each row with how many times the largest molecule of training they are.
 
     Args:
         table: of :func:`.scores.conformations`, with ``units``, ``times``, ``regression`` and ``exact``.
         stable: share of the replicas that were.
+        split: of the data set; only tests have targets, others are named in the ids.
     """
     units, times = int(table.units.iloc[0]), table.times.mean()
     pairs = table[["rg2_md", "rg2", "regression"]].to_numpy()
@@ -116,15 +117,16 @@ def rows(table: pd.DataFrame, stable: float) -> list[Row]:
         target = ">= 0.95" if units < 600 else ""
         found.insert(1, ("rg2.r2", "R² of ⟨Rg²⟩", statistics.r2(pairs[:, 0], pairs[:, 1]), None, target))
         found.insert(2, ("rg2.r2_ceiling", "R² of ⟨Rg²⟩ of a perfect model, given both statistical errors", ceiling, None, ""))
+    prefix, what = ("", "") if split == "test" else (f"{split}.", f"{split}, ")
     return [
         {
-            "id": f"chain_long.n{units}.{name}",
-            "quantity": f"chains of {units} units ({times:.1f} times the largest of training): {quantity}",
+            "id": f"chain_long.{prefix}n{units}.{name}",
+            "quantity": f"{what}chains of {units} units ({times:.1f} times the largest of training): {quantity}",
             "value": float(value),
             "error": None if error is None or not np.isfinite(error) else float(error),
             "unit": "",
             "n": len(table),
-            "target": target,
+            "target": target if split == "test" else "",
         }
         for name, quantity, value, error, target in found
     ]
