@@ -52,7 +52,7 @@ def times(factor: float) -> str:
 def _size(v: Values) -> str:
     way = "small" if v["chain.rg2.bias"] < 0 else "large"
     return (
-        f"Sizes of random sequences follow MD with R² = {v['chain.rg2.r2']:.2f} (a perfect model: {v['chain.rg2.r2_ceiling']:.2f}), but"
+        f"Sizes of random sequences follow MD with R² = {v['chain.rg2.r2']:.2f} (a perfect model: {v['chain.rg2.r2_ceiling']:.2f});"
         f" ⟨Rg²⟩ is {percent(v['chain.rg2.bias'])} too {way} on average"
     )
 

@@ -5,10 +5,13 @@ import numpy as np
 import pandas as pd
 import seaborn as sns
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 from ..provenance import captioned
 from .style import MD, MODEL, OTHER, WIDTH, shades
 
+WIDE = 5.0
+"""Range of values, as a factor, from which on they are drawn on logarithmic axes."""
 PLACES = 5
 """Parts of a molecule from one end to the other."""
 SIZES = np.array([-1.5, -0.75, -0.25, 0.25, 0.75, 1.5])
@@ -24,26 +27,31 @@ def longer_parity(table: pd.DataFrame) -> Figure:
     """
     figure, axes = plt.subplots(1, 3, figsize=(WIDTH, 2.7))
     lengths = sorted(table.units.unique())
-    for units, colour in zip(lengths, shades(len(lengths)), strict=True):
+    for k, (units, colour) in enumerate(zip(lengths, shades(len(lengths)), strict=True)):
         rows = table[table.units == units]
         for axis, name, unit in ((axes[0], "rg2", r"\sigma^2"), (axes[1], "relaxation", r"\tau")):
             model = name if name == "rg2" else f"{name}_model"
             errors = {"xerr": rows[f"{name}_md_error"], "yerr": rows[f"{model}_error"]}
             axis.errorbar(rows[f"{name}_md"], rows[model], **errors, fmt="o", ms=4, lw=1, color=colour, label=f"{units} units")
             what = r"$\langle R_g^2\rangle$" if name == "rg2" else "relaxation time"
-            axis.set(xscale="log", yscale="log", xlabel=f"MD: {what} (${unit}$)", ylabel=f"learned (${unit}$)")
+            axis.set(xlabel=f"MD: {what} (${unit}$)", ylabel=f"learned (${unit}$)")
         axes[0].plot(rows.rg2_md, rows.regression, "x", ms=5, color=OTHER)
-        axes[2].errorbar(rows.units * 1.04, rows.exact, rows.diffusion_model_error / rows.free, fmt="o", ms=4, lw=1, color=MODEL)
-        axes[2].errorbar(rows.units / 1.04, rows.exact_md, rows.diffusion_md_error / rows.free, fmt="s", ms=3, lw=1, color=MD)
-    for axis in axes[:2]:
+        places = k + np.linspace(-0.2, 0.2, len(rows))
+        axes[2].errorbar(places + 0.03, rows.exact, rows.diffusion_model_error / rows.free, fmt="o", ms=4, lw=1, color=MODEL)
+        axes[2].errorbar(places - 0.03, rows.exact_md, rows.diffusion_md_error / rows.free, fmt="s", ms=3, lw=1, color=MD)
+    for axis, values in zip(axes, (table.rg2_md, table.relaxation_md), strict=False):
+        if values.max() > WIDE * values.min():
+            axis.set(xscale="log", yscale="log")
+        else:
+            axis.xaxis.set_major_locator(MaxNLocator(4))
         low, high = axis.get_xlim()
         axis.plot([low, high], [low, high], color="0.6", lw=1, zorder=0)
     handles, labels = axes[0].get_legend_handles_labels()
     cross = plt.Line2D([], [], color=OTHER, marker="x", ls="", label="regression")
     axes[0].legend([*handles, cross], [*labels, "regression"], frameon=False, fontsize=7)
     axes[2].axhline(1, color="0.6", lw=1, zorder=0)
-    axes[2].set(xscale="log", xlabel="units", ylabel=r"$D\,/\,(kT / M \gamma)$", xticks=lengths, xticklabels=[str(n) for n in lengths])
-    axes[2].minorticks_off()
+    axes[2].set(xlabel="units", ylabel=r"$D\,/\,(kT / M \gamma)$", xlim=(-0.5, len(lengths) - 0.5))
+    axes[2].set_xticks(range(len(lengths)), [str(n) for n in lengths])
     axes[2].legend(
         [plt.Line2D([], [], color=c, marker=m, ls="") for c, m in ((MODEL, "o"), (MD, "s"))], ["learned", "MD"], frameon=False, fontsize=7
     )
