@@ -43,10 +43,10 @@ def one_step(
         seed: of the sampler.
 
     Returns:
-        Of beads: a row for each with ``system``, ``place`` along the molecule (0 to 1) and ``variance``, that of MD's residual whitened
-        by the simulator's Gaussian, per component: 1 where the Gaussian is as wide as it should be. Of states: a row for each with
-        ``system``, ``size``, its Rg^2 as (value - mean) over the standard deviation of MD, and ``md`` and ``model``, what is gained of
-        that in the step.
+        A table of beads and one of states. Of beads a row for each with ``system``, ``place`` along the molecule (0 to 1) and
+        ``variance``, that of MD's residual whitened by the simulator's Gaussian, per component: 1 where the Gaussian is as wide as it
+        should be. Of states a row for each with ``system``, ``size``, its Rg^2 as (value - mean) over the standard deviation of MD, and
+        ``md`` and ``model``, what is gained of that in the step.
     """
     generator = torch.Generator().manual_seed(seed)
     beads, changes = [], []

@@ -118,8 +118,8 @@ def animation(fine: xr.Dataset, mapping: CoarseGraining, path: Path) -> Path:
     """Coarse-graining in motion: particles by type, particles by bead, beads alone; of a mixture by component as well.
 
     A GIF of ``fine``, a picture per frame, 700 pixels wide on white, rows of three :func:`panels`. A molecule stays centred, its own
-    tumbling is taken out, and the view turns once around it. A periodic box is drawn with whole molecules (:func:`in_box`) and a view
-    that sways. The same input gives the same bytes.
+    tumbling is taken out, and the view turns once around it. A periodic box is drawn with whole molecules
+    (:func:`.drawing.in_box`) and a view that sways. The same input gives the same bytes.
 
     Raises:
         MappingError: ``mapping`` is of another number of particles.

@@ -64,7 +64,7 @@ def one_step(beads: pd.DataFrame, changes: pd.DataFrame) -> Figure:
     """Along molecules, how wide the simulator's Gaussian is against MD; and how far a state of some size returns in a step, MD and model.
 
     Args:
-        beads: of :func:`.lengths.one_step`, with ``units``.
+        beads: of :func:`mlcgmd.paper.lengths.one_step`, with ``units``.
         changes: the same.
     """
     lengths = sorted(beads.units.unique())
