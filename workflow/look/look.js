@@ -19,8 +19,9 @@ const VIEWS = [
 const root = resolve(process.argv[2] ?? "_build/html");
 const wanted = process.argv[3] ?? "";
 const shots = process.env.SHOTS;
+// Pages of source code are all alike, and a hundred.
 const pages = readdirSync(root, { recursive: true })
-  .filter((name) => name.endsWith(".html") && !name.startsWith("_static") && name.includes(wanted))
+  .filter((name) => name.endsWith(".html") && !/^_(static|modules)/.test(name) && name.includes(wanted))
   .sort();
 if (!pages.length) throw new Error(`there is no page in ${root}: make book`);
 
