@@ -63,6 +63,14 @@ def test_whitened_variance_says_by_how_much_the_gaussian_is_too_narrow():
     assert np.allclose(beads[beads.system == system.name].variance, np.mean(squares, axis=0), rtol=1e-4)
 
 
+def test_models_that_see_velocities_start_where_there_is_a_past():
+    systems = toy_systems()
+    config = TrainConfig(time_step=10, steps=1, width=16, layers=2, refiner_layers=2, history=2)
+    model = build_model(Windows(systems, 10, 2), config)
+    _, changes = lengths.one_step(model, systems[:1], Gaussian(), states=10_000)
+    assert len(changes) == len(systems[0].position) - 2 and np.isfinite(changes.model).all()
+
+
 def test_slopes_and_rows_are_of_each_length():
     rng = np.random.default_rng(0)
     size = rng.normal(size=4000)

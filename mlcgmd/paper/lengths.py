@@ -36,7 +36,7 @@ def one_step(
     """One ML step from states of MD against where MD went: no error of an earlier step enters.
 
     Args:
-        model: with a history of one position.
+        model: a trained one.
         systems: lone molecules with their MD.
         sampler: of the residual.
         states: about so many of each, equally far apart in time.
@@ -52,16 +52,18 @@ def one_step(
     beads, changes = [], []
     for system in fitted(model, systems):
         stride = system.stride(model.config.time_step)
-        frames = np.unique(np.linspace(0, len(system.position) - stride - 1, states).astype(int))
+        past = stride * np.arange(1 - model.config.history, 1)
+        frames = np.unique(np.linspace(-past[0], len(system.position) - stride - 1, states).astype(int))
         sizes: dict[str, list[np.ndarray]] = {"before": [], "md": [], "model": []}
         squares = torch.zeros(len(system.mass))
         for some in np.array_split(frames, -(-len(frames) // COPIES)):
             stepper = Stepper(model, batch([system.topology], len(some)), sampler)
-            now, then = (system.position[some + k].reshape(-1, 3) for k in (0, stride))
-            prediction = model.simulator(stepper.graph, now[None], stepper.embedding)
+            *history, then = (system.position[some + k].reshape(-1, 3) for k in (*past, stride))
+            now = history[-1]
+            prediction = model.simulator(stepper.graph, torch.stack(history), stepper.embedding)
             u = prediction.covariance.whiten(then - prediction.mean)
             squares += u.view(len(some), -1, 3).square().mean(dim=2).sum(dim=0)
-            moved, _ = stepper(now[None], generator)
+            moved, _ = stepper(torch.stack(history), generator)
             for name, x in (("before", now), ("md", then), ("model", moved)):
                 sizes[name].append(_rg2(x, system))
         before, md, drawn = (np.concatenate(found) for found in sizes.values())
