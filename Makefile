@@ -64,6 +64,7 @@ lock: $(INSTALLED) $(TOOLS)/.installed ## write the hashes of the versions in re
 
 audit: $(TOOLS)/.installed ## look up known vulnerabilities of what is locked; fails too if any package could not be looked up
 	$(TOOLS)/bin/pip-audit --strict --disable-pip --require-hashes --progress-spinner off -r requirements.lock
+	$(TOOLS)/bin/pip-audit --strict --disable-pip --no-deps --progress-spinner off -r torch.lock
 
 clean: ## remove everything that the targets above make, but for data, trained models and what you made by hand, in runs/own
 	rm -rf $(VENV) _build .snakemake $(filter-out runs/own,$(wildcard runs/*)) .pytest_cache .mypy_cache .ruff_cache

@@ -46,17 +46,8 @@ def licences(root: Path) -> Table:
     """The licence of each locked package, as its installed metadata states it."""
     locks = "".join((root / name).read_text() for name in ("requirements.lock", "torch.lock"))
     pins = [Requirement(line.rstrip("\\")) for line in locks.splitlines() if line[:1].isalpha()]
-    rows = [[pin.name, package.version, _licence(package)] for pin in pins if (package := _installed(pin)) is not None]
+    rows = [[pin.name, package.version, _licence(package)] for pin in pins for package in [distribution(pin.name)]]
     return ["package", "version", "licence"], rows
-
-
-def _installed(pin: Requirement) -> Distribution | None:
-    """What is installed of a line of the lock; None of one for another platform.
-
-    Raises:
-        PackageNotFoundError: nothing is.
-    """
-    return distribution(pin.name) if pin.marker is None or pin.marker.evaluate() else None
 
 
 def _licence(package: Distribution) -> str:
@@ -123,7 +114,7 @@ def bead_types(root: Path) -> Table:
 
 
 SECTIONS = {
-    "chain": ("chain.", "own.validity."),
+    "chain": ("chain.", "chain_long.", "own.validity."),
     "electrolyte": ("spe.",),
     "speed": ("speed.",),
     "own": ("own.kg_melt.", "own.minutes"),

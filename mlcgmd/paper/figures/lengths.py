@@ -23,7 +23,8 @@ def longer_parity(table: pd.DataFrame) -> Figure:
     """<Rg^2> and relaxation time against MD, and D of the centre of mass over its exact value, by the number of units.
 
     Args:
-        table: of :func:`.scores.conformations` with ``units``, the ``regression`` and D over the exact one, ``exact`` and ``exact_md``.
+        table: of :func:`.scores.conformations` with ``units``, the ``regression`` and, of :func:`.headlines.over_exact`,
+            ``exact`` and ``exact_md`` with their errors.
     """
     figure, axes = plt.subplots(1, 3, figsize=(WIDTH, 2.7))
     lengths = sorted(table.units.unique())
@@ -37,8 +38,8 @@ def longer_parity(table: pd.DataFrame) -> Figure:
             axis.set(xlabel=f"MD: {what} (${unit}$)", ylabel=f"learned (${unit}$)")
         axes[0].plot(rows.rg2_md, rows.regression, "x", ms=5, color=OTHER)
         places = k + np.linspace(-0.2, 0.2, len(rows))
-        axes[2].errorbar(places + 0.03, rows.exact, rows.diffusion_model_error / rows.free, fmt="o", ms=4, lw=1, color=MODEL)
-        axes[2].errorbar(places - 0.03, rows.exact_md, rows.diffusion_md_error / rows.free, fmt="s", ms=3, lw=1, color=MD)
+        axes[2].errorbar(places + 0.03, rows.exact, rows.exact_error, fmt="o", ms=4, lw=1, color=MODEL)
+        axes[2].errorbar(places - 0.03, rows.exact_md, rows.exact_md_error, fmt="s", ms=3, lw=1, color=MD)
     for axis, values in zip(axes, (table.rg2_md, table.relaxation_md), strict=False):
         if values.max() > WIDE * values.min():
             axis.set(xscale="log", yscale="log")
