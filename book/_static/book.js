@@ -3,6 +3,8 @@ network. */
 document.addEventListener("DOMContentLoaded", () => {
   // The theme's labels say less than the text that they replace.
   for (const label of document.querySelectorAll("summary[aria-label], .search-button-field")) label.removeAttribute("aria-label");
+  // docutils gives what is in a list the role of former times, which a list may not hold (DPUB-ARIA 1.1).
+  for (const entry of document.querySelectorAll("[role='doc-biblioentry']")) entry.setAttribute("role", "listitem");
   const article = document.querySelector(".bd-article");
   if (!article) return;
   for (const image of article.querySelectorAll("img")) {

@@ -2,7 +2,7 @@
 
 Fails where the console has an error, a request leaves the folder or finds nothing, axe has a serious finding, a page is wider than the
 screen, or its scripts and fonts weigh more than 1.5 MB. With SHOTS=FOLDER it leaves a picture of each. */
-import { mkdirSync, readdirSync, statSync } from "node:fs";
+import { mkdirSync, readdirSync, readFileSync, statSync } from "node:fs";
 import { createRequire } from "node:module";
 import { join, resolve } from "node:path";
 import { opened } from "./opened.js";
@@ -19,9 +19,10 @@ const VIEWS = [
 const root = resolve(process.argv[2] ?? "_build/html");
 const wanted = process.argv[3] ?? "";
 const shots = process.env.SHOTS;
-// Pages of source code are all alike, and a hundred.
+// Pages of source code are all alike, and a hundred; the first one only leads to another.
 const pages = readdirSync(root, { recursive: true })
   .filter((name) => name.endsWith(".html") && !/^_(static|modules)/.test(name) && name.includes(wanted))
+  .filter((name) => !/http-equiv="refresh"/i.test(readFileSync(join(root, name), "utf8")))
   .sort();
 if (!pages.length) throw new Error(`there is no page in ${root}: make book`);
 
