@@ -94,6 +94,11 @@ class ElectrolyteSpec:
         return OpenMM(self)
 
     @property
+    def condition(self) -> dict[str, float]:
+        """Temperature in K."""
+        return {"temperature": self.temperature}
+
+    @property
     def salt(self) -> int:
         """Number of Li, and of TFSI."""
         return round(self.chains * (len(self.spacers) + 1) / self.oxygen_per_lithium)
