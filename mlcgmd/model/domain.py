@@ -15,8 +15,9 @@ import xarray as xr
 
 from .system import CoarseSystem, MismatchError
 
-BEADS, DENSITY = 0.1, 0.05
-"""By what share the number of beads of a molecule (or by one bead) and the density may leave the range of the training set."""
+BEADS, DENSITY, CONDITION = 0.1, 0.05, 0.01
+"""By what share the number of beads of a molecule (or by one bead), the density and each condition may leave the range of the training
+set."""
 LOOKED_AT = 10_000
 """Training frames, spread over all systems, that :class:`Frames` is made of."""
 WINDOW = 25
@@ -116,12 +117,14 @@ class Domain:
         beads: fewest and most beads of a molecule of each component.
         bond_type: pairs of particle types that were bonded, each sorted.
         density: smallest and largest mass per volume, in the data's units; None without a box.
+        condition: smallest and largest value of what was told of their condition, such as the temperature.
         frames: what their configurations looked like.
     """
 
     beads: dict[str, tuple[int, int]]
     bond_type: tuple[tuple[str, str], ...]
     density: tuple[float, float] | None
+    condition: dict[str, tuple[float, float]]
     frames: Frames
 
     @classmethod
@@ -131,11 +134,15 @@ class Domain:
         for system in systems:
             for name, count in _beads(system).items():
                 beads.setdefault(name, []).extend(count)
+        told: dict[str, list[float]] = {}
+        for name, value in (pair for system in systems for pair in system.condition.items()):
+            told.setdefault(name, []).append(value)
         densities = [density for density in map(_density, systems) if density is not None]
         return cls(
             beads={name: (min(count), max(count)) for name, count in sorted(beads.items())},
             bond_type=tuple(sorted(set().union(*map(_bond_types, systems)))),
             density=(min(densities), max(densities)) if densities else None,
+            condition={name: (min(values), max(values)) for name, values in sorted(told.items())},
             frames=Frames.of(systems, time_step),
         )
 
@@ -156,6 +163,11 @@ class Domain:
             thin, thick = self.density
             if not (1 - DENSITY) * thin <= density <= (1 + DENSITY) * thick:
                 yield f"a density of {density:.3g} (mass per volume), the model was trained at {thin:.3g} to {thick:.3g}"
+        for name, (least, most) in self.condition.items():
+            value, margin = system.condition.get(name), CONDITION * max(abs(least), abs(most))
+            if value is None or not least - margin <= value <= most + margin:
+                had = f"a {name} of {value:g}" if value is not None else f"a {name} that nothing tells"
+                yield f"{had}, the model was trained at {least:g} to {most:g}"
 
     def check(self, systems: Sequence[CoarseSystem]) -> None:
         """Refuse systems outside of the range.

@@ -50,6 +50,7 @@ class Topology(Movable):
         pair: beads i < j of each pair along bonds.
         pair_feature: [1 if bonded, 1 / number of CG bonds between i and j].
         box: edges of each system's periodic box, infinite where there is none.
+        condition: what each bead's system is under, as far as a model knows it (:meth:`.system.CoarseSystem.under`).
         candidate: beads i < j of all pairs of a local graph of at most :data:`DENSE` beads; else none.
         candidate_known: whether that pair is in ``pair`` too.
     """
@@ -64,6 +65,7 @@ class Topology(Movable):
     pair: Int[Tensor, "2 P"]
     pair_feature: Float[Tensor, "P 2"]
     box: Float[Tensor, "S 3"]
+    condition: Float[Tensor, "B c"]
     candidate: Int[Tensor, "2 C"]
     candidate_known: Bool[Tensor, " C"]
 
@@ -116,6 +118,7 @@ def topology(fine: xr.Dataset, mapping: CoarseGraining) -> Topology:
         pair=pair,
         pair_feature=torch.from_numpy(np.stack([hops == 1, 1 / hops], axis=1).astype(np.float32)),
         box=torch.from_numpy(fine.box.values[:1].astype(np.float32)) if periodic else torch.full((1, 3), torch.inf),
+        condition=torch.empty(b, 0),
         candidate=candidate,
         candidate_known=known,
     )
@@ -212,6 +215,7 @@ def join(systems: Sequence[Topology]) -> Topology:
         pair=torch.cat([s.pair + int(o) for s, o in zip(systems, beads, strict=False)], dim=1),
         pair_feature=torch.cat([s.pair_feature for s in systems]),
         box=torch.cat([s.box for s in systems]),
+        condition=torch.cat([s.condition for s in systems]),
         candidate=torch.cat([s.candidate + int(o) for s, o in zip(systems, beads, strict=False)], dim=1),
         candidate_known=torch.cat([s.candidate_known for s in systems]),
     )

@@ -142,6 +142,7 @@ class Model(nn.Module):
                 beads={name: (low, high) for name, (low, high) in held["beads"].items()},
                 bond_type=tuple((a, b) for a, b in held["bond_type"]),
                 density=held["density"] and tuple(held["density"]),
+                condition={name: (low, high) for name, (low, high) in held.get("condition", {}).items()},
                 frames=Frames(
                     mean=tuple(held["frames"]["mean"]),
                     whitening=tuple(map(tuple, held["frames"]["whitening"])),
@@ -180,6 +181,7 @@ def _config(held: dict[str, Any]) -> SimulatorConfig:
     if missing := [name for name in needed if name not in held]:
         raise CheckpointError(f"its simulator lacks {missing}")
     config = held | {key: tuple(held.get(key, ())) for key in ("type_name", "component_name", "units")}
+    config["condition"] = tuple(map(tuple, config.get("condition", ())))
     if config.get("core"):
         config["core"] = tuple(map(tuple, config["core"]))
     return SimulatorConfig(**config)

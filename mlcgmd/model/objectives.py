@@ -49,6 +49,8 @@ class TrainConfig:
     """One ML step, in the data's time unit."""
     steps: int
     """Optimiser steps."""
+    condition: tuple[str, ...] = ()
+    """What the networks see of the systems' condition, such as ``("temperature",)``: then one model serves all of its range."""
     history: int = 1
     covariance: str = "springs"
     """Of the simulator's Gaussian: :data:`.simulator.COVARIANCES`."""
@@ -89,6 +91,9 @@ class TrainConfig:
         check(self, radius=positive("the data's length unit", optional=True), learning_rate=Number(0, 1, above=True))
         check(self, weight_decay=NOT_NEGATIVE, clip=positive())
         one_of("covariance", self.covariance, COVARIANCES)
+        if not isinstance(self.condition, tuple | list) or not all(isinstance(name, str) for name in self.condition):
+            raise MlcgmdError(f"TrainConfig: condition is {self.condition!r}; give a list of names, such as ['temperature']")
+        object.__setattr__(self, "condition", tuple(self.condition))
         pair = self.history_noise if isinstance(self.history_noise, tuple | list) else ()
         noise = tuple(positive("step lengths")("TrainConfig: history_noise", level) for level in pair)
         if len(noise) != 2 or noise[0] > noise[1]:

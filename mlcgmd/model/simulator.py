@@ -40,6 +40,8 @@ class SimulatorConfig:
     """Of length, time and mass, in the data and so in everything here."""
     component_name: tuple[str, ...] = ()
     """The components that it knows in a periodic box, in the order of their indices."""
+    condition: tuple[tuple[str, float, float], ...] = ()
+    """What it sees of a system's condition: name, and mean and half of the range in the training set."""
     history: int = 1
     """K, the number of past positions it sees: x(t-K+1) .. x(t)."""
     radius: float | None = None
@@ -115,7 +117,7 @@ class Prediction:
 
 
 class Embedding(nn.Module):
-    """GNN on the fine bond graph; a bead's embedding is the mean over its particles."""
+    """GNN on the fine bond graph; a bead's embedding is the mean over its particles, with its mass and the condition that it is under."""
 
     def __init__(self, config: SimulatorConfig) -> None:
         super().__init__()
@@ -124,7 +126,7 @@ class Embedding(nn.Module):
         self.bond = nn.Parameter(torch.zeros(width))
         self.layers = nn.ModuleList(Interaction(width) for _ in range(config.embedding_layers))
         self.pool = MeanAggregation()
-        self.out = MLP(width + 1, width, width)
+        self.out = MLP(width + 1 + len(config.condition), width, width)
         self.bead_mass = config.bead_mass
 
     def forward(self, fine: Topology) -> Float[Tensor, "B width"]:
@@ -135,7 +137,7 @@ class Embedding(nn.Module):
         for layer in self.layers:
             h, e = layer(h, e, bonds)
         pooled = self.pool(h, fine.bead, dim_size=len(fine.bead_mass))
-        return self.out(torch.cat([pooled, fine.bead_mass[:, None] / self.bead_mass], dim=1))
+        return self.out(torch.cat([pooled, fine.bead_mass[:, None] / self.bead_mass, fine.condition], dim=1))
 
 
 class Simulator(nn.Module):

@@ -24,7 +24,8 @@ def fitted(model: Model, systems: Sequence[CoarseSystem] | CoarseSystem) -> list
 
     Raises:
         MlcgmdError: there are none, or as :func:`.system.several`.
-        MismatchError: the model was trained at another level, with or without a box, or does not know a type or component.
+        MismatchError: the model was trained at another level, with or without a box, or does not know a type or component;
+            or it must know a condition that nothing tells.
     """
     if not isinstance(model, Model):
         raise MlcgmdError(f"a {type(model).__name__} is no model; load one with mlcgmd.Model.load, or train one")
@@ -41,7 +42,7 @@ def fitted(model: Model, systems: Sequence[CoarseSystem] | CoarseSystem) -> list
         if (s.box is None) != (c.core is None):
             here, there = ("in no", "in") if s.box is None else ("in a", "in no")
             raise MismatchError(f"{s.name} is {here} periodic box, the model was trained {there} one")
-    return [s.in_terms_of(c.type_name, c.component_name).within(c.radius) for s in systems]
+    return [s.in_terms_of(c.type_name, c.component_name).under(c.condition).within(c.radius) for s in systems]
 
 
 def start_history(system: CoarseSystem, time_step: float, history: int) -> Float[Tensor, "K B 3"]:

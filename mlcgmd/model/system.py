@@ -63,6 +63,11 @@ class CoarseSystem:
         return length, time, mass
 
     @property
+    def condition(self) -> dict[str, float]:
+        """What determines its ensemble besides, such as a temperature (:mod:`.data.trajectory`)."""
+        return trajectory.condition_of(self.coarse)
+
+    @property
     def mass(self) -> np.ndarray:
         """Bead masses (B,)."""
         return self.topology.bead_mass.numpy()
@@ -112,6 +117,20 @@ class CoarseSystem:
         parts = _renamed(self, "components", t.component, self.component_name, component_name)
         renamed = replace(t, particle_type=kinds, component=parts)
         return replace(self, topology=renamed, type_name=tuple(type_name), component_name=tuple(component_name))
+
+    def under(self, conditions: Sequence[tuple[str, float, float]]) -> "CoarseSystem":
+        """The same as networks see it that know these conditions, by name, mean and half of the range.
+
+        Raises:
+            MismatchError: one of them was not told of the system.
+        """
+        if missing := [name for name, _, _ in conditions if name not in self.condition]:
+            raise MismatchError(
+                f"nothing says which {missing[0]} {self.name} has, which the model must know; give condition={{{missing[0]!r}: ...}} where"
+                " it is loaded"
+            )
+        seen = torch.tensor([(self.condition[name] - mean) / spread for name, mean, spread in conditions], dtype=torch.float32)
+        return replace(self, topology=replace(self.topology, condition=seen.expand(len(self.mass), -1)))
 
     def within(self, radius: float | None) -> "CoarseSystem":
         """The same as networks of this radius see it.
@@ -168,6 +187,25 @@ def in_common_terms(systems: Sequence[CoarseSystem]) -> list[CoarseSystem]:
         list(dict.fromkeys(name for s in systems for name in getattr(s, names))) for names in ("type_name", "component_name")
     )
     return [s.in_terms_of(types, components) for s in systems]
+
+
+def conditions(systems: Sequence[CoarseSystem], names: Sequence[str]) -> tuple[tuple[str, float, float], ...]:
+    """Mean and half of the range over the systems of each of these conditions; 1 in place of no range.
+
+    Raises:
+        MismatchError: one was not told of a system, or the systems differ in one that is not among the names.
+    """
+    told: dict[str, list[float]] = {}
+    for s in systems:
+        s.under([(name, 0.0, 1.0) for name in names])
+        for name, value in s.condition.items():
+            told.setdefault(name, []).append(value)
+    for name, values in told.items():
+        if name not in names and max(values) > min(values):
+            raise MismatchError(
+                f"the {name} of the systems is {min(values):g} to {max(values):g}, which the model would not see; name it in condition"
+            )
+    return tuple((name, (max(v) + min(v)) / 2, (max(v) - min(v)) / 2 or 1.0) for name, v in ((name, told[name]) for name in names))
 
 
 def check_alike(systems: Sequence[CoarseSystem]) -> None:
@@ -227,7 +265,8 @@ def coarse_grain(fine: xr.Dataset, level: float, family: Family = METIS) -> Coar
 def _digest(fine: xr.Dataset, mapping: CoarseGraining) -> str:
     """Of particles, not of beads: sums of floating point numbers differ between processors, what files hold does not."""
     what = (fine.type_name.values.tolist(), fine.component_name.values.tolist(), fine.attrs["length_unit"], mapping.level)
-    found = hashlib.sha256(repr(what).encode())
+    condition = trajectory.condition_of(fine)
+    found = hashlib.sha256(repr((*what, condition) if condition else what).encode())
     names = ("position", "particle_type", "mass", "molecule", "component", "bond", "time", "box")
     for array in (*(fine[name].values for name in names if name in fine), mapping.bead):
         found.update(np.ascontiguousarray(array).tobytes())
@@ -257,6 +296,7 @@ def tile(system: CoarseSystem, n: int) -> CoarseSystem:
         system=system.name,
         units="lj" if c.attrs["length_unit"] == "sigma" else "real",
         level=system.level,
+        condition=system.condition,
     )
     return replace(
         system,

@@ -26,7 +26,8 @@ from .domain import Domain
 from .model import CheckpointError, Model, check_device, threads
 from .objectives import CURVES, LAST, Distillation, TrainConfig, Training
 from .simulator import SimulatorConfig
-from .system import CoarseSystem, check_alike, in_common_terms, several
+from .stepper import fitted
+from .system import CoarseSystem, check_alike, conditions, in_common_terms, several
 from .windows import Windows
 
 logging.getLogger("pytorch_lightning").setLevel(logging.ERROR)  # it sets its own level when it is imported, and advertises
@@ -60,6 +61,7 @@ def build_model(training: Windows, config: TrainConfig) -> Model:
             level=first.level,
             type_name=first.type_name,
             units=first.units,
+            condition=conditions(training.systems, config.condition),
             component_name=() if first.box is None else first.component_name,
             history=config.history,
             radius=config.radius,
@@ -111,14 +113,16 @@ def train(
     """
     folder, device = Path(folder), check_device(config.device)
     systems, validation = several(systems), several(validation)
-    windows = Windows([s.within(config.radius) for s in in_common_terms(systems)], config.time_step, config.history)
+    seen_of = conditions(systems, config.condition)
+    alike = [s.under(seen_of).within(config.radius) for s in in_common_terms(systems)]
+    windows = Windows(alike, config.time_step, config.history)
     check_alike([*systems, *validation])
     seen = set().union(*(s.used_types for s in systems))
     for s in validation:
         if new := sorted(s.used_types - seen):
             raise MlcgmdError(f"{s.name}, for validation, has particle types {new} that no training system has; train on such systems too")
     model = build_model(windows, config)
-    known = [s.in_terms_of(model.config.type_name, model.config.component_name).within(config.radius) for s in validation]
+    known = fitted(model, validation) if validation else []
     held_out = Windows(known, config.time_step, config.history) if known else None
     data = {name: [[s.name, s.digest] for s in members] for name, members in (("systems", systems), ("validation", validation))}
     text = json.dumps(dataclasses.asdict(config) | data, sort_keys=True)
