@@ -1,4 +1,4 @@
-"""What notebooks 5 and 6 record: of each number its id, words, target and error. How it is measured is in :mod:`mlcgmd.analysis`."""
+"""What notebooks 5 and 6 record: of each number its id, words, target and error. How it is measured is in ``mlcgmd.analysis``."""
 
 from collections.abc import Iterator, Mapping, Sequence
 
