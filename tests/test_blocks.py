@@ -16,7 +16,10 @@ from mlcgmd.analysis.check import check
 from mlcgmd.data import blocks as blocks_module
 from mlcgmd.data import trajectory
 from mlcgmd.data.blocks import blocks
+from mlcgmd.data.export import export
 from mlcgmd.data.readers import load
+from mlcgmd.data.trajectory import TrajectoryError
+from mlcgmd.paths import SHIPPED
 
 
 def joined(parts: list[xr.Dataset]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -52,6 +55,13 @@ def written(tmp_path: Path, kind: str) -> tuple[Path, Path | None, dict]:
     run.save(path)
     more = {"frame_interval": 2.0} if kind == "dcd" else {}
     return path, tmp_path / "top.pdb", {"bond": [[0, 1], [1, 2]], "unwrap": kind == "xtc wrapped"} | more
+
+
+def test_what_is_refused_in_parts_is_refused_in_our_words(tmp_path: Path) -> None:
+    """A file of beads has no elements, so no masses: no fault of the file or of mdtraj."""
+    export(trajectory.load(SHIPPED / "chain-smoke" / "test-000.nc"), tmp_path / "beads.xtc")
+    with pytest.raises(TrajectoryError, match=r"^beads: particle 0 .* has no mass; .* or give mass="):
+        next(blocks(tmp_path / "beads.xtc", tmp_path / "beads.pdb"))
 
 
 @pytest.mark.parametrize("kind", ["own", "lammps", "lammps wrapped", "xtc", "xtc wrapped", "dcd"])

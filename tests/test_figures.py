@@ -1,6 +1,7 @@
 """Figures are drawn of what there is, the same twice."""
 
 import json
+from dataclasses import replace
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -39,6 +40,20 @@ def test_saved_figures_are_the_same_twice(chains: list[CoarseSystem], tmp_path) 
     sidecar = json.loads((tmp_path / "a" / "rg2.json").read_text())
     assert list(sidecar["inputs"]) == ["pyproject.toml"]
     assert sidecar["function"] == "mlcgmd.paper.figures.conformations.rg2_distributions"
+
+
+def test_contacts_of_md_are_where_the_map_says_so(chains: list[CoarseSystem]) -> None:  # noqa: F811
+    md = Ensemble.of(chains[0])
+    apart = replace(md, position=100 * md.position)
+    figure = figures.contact_maps([md], [apart], [0])
+    axis = figure.axes[0]
+    (image,) = axis.images
+    assert image.origin == "lower"
+    shown, above = np.asarray(image.get_array()), np.tri(len(md.mass), k=-1, dtype=bool)  # rows go up
+    assert shown[above].max() < 0.01 and shown[above.T].max() > 0.5
+    corners = {text.get_text(): text.get_position() for text in axis.texts}
+    assert corners["learned"][0] < corners["learned"][1] and corners["MD"][0] > corners["MD"][1]
+    plt.close(figure)
 
 
 def test_figures_are_drawn_where_a_composition_has_no_simulation_too(boxes: list[CoarseSystem]) -> None:  # noqa: F811

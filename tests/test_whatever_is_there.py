@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -46,8 +47,8 @@ def simulated(system: xr.Dataset, alive: bool) -> xr.Dataset:
     return simulation.make(system, position, size, float(system.time[1] - system.time[0]), failure, "{}")
 
 
-def ran(notebook: str, root: Path, made: dict[str, bool], chains: int = 2) -> tuple[str, list[str]]:
-    """What the cells say and the ids of what they measure, with simulations by name, and whether these live."""
+def ran(notebook: str, root: Path, made: Mapping[str, bool | list[bool]], chains: int = 2) -> tuple[str, list[str]]:
+    """What the cells say and the ids of what they measure, with simulations by name, and whether these live, all or each."""
     name, level, config = SETS[notebook]
     data = root / "data"
     data.mkdir()
@@ -59,7 +60,8 @@ def ran(notebook: str, root: Path, made: dict[str, bool], chains: int = 2) -> tu
     test = starts([coarse_grain(run, level) for run in datasets.load(name, "test", SHIPPED)])[:chains]
     for label, alive in made.items():
         path = data / "simulations" / f"{name}.{label}.nc"
-        simulation.save([simulated(system.coarse, alive) for system in test], path)
+        lives = alive if isinstance(alive, list) else [alive] * len(test)
+        simulation.save([simulated(system.coarse, one) for system, one in zip(test, lives, strict=True)], path)
         path.with_suffix(".json").write_text(json.dumps({"learned": 1e5, "openmm": 250.0, "copies": 2}))
         datasets.register([path], "a test", data)
     command = [sys.executable, "-W", "error::FutureWarning", "-c", CELLS, CHECKOUT / "notebooks" / f"{notebook}.ipynb", name, str(chains)]
@@ -96,6 +98,13 @@ def test_one_chain_has_its_figures_and_no_means_over_chains(tmp_path: Path) -> N
     assert "chain.stable_fraction" in measured and "chain.rg2.r2" not in measured
     drawn = {path.stem for path in (tmp_path / "figures").glob("*.svg")}
     assert drawn == {f"chain-smoke_{kind}" for kind in ("parity", "rg2", "bonds", "acf", "tica", "contacts")}
+
+
+@pytest.mark.slow
+def test_a_chain_of_which_all_replicas_failed_is_left_out(tmp_path: Path) -> None:
+    said, measured = ran("05_chain", tmp_path, {"refined": [True, False]})
+    assert "all refined replicas of chain-smoke/test-001 failed: left out" in said and "Traceback" not in said
+    assert "chain.stable_fraction" in measured and "chain.rg2.regression_r2" not in measured
 
 
 @pytest.mark.parametrize("notebook", SETS)

@@ -13,7 +13,7 @@ from numpy.typing import ArrayLike
 from scipy import fft
 from scipy.signal import lfilter
 from scipy.special import ndtr
-from scipy.stats import linregress, wasserstein_distance
+from scipy.stats import linregress, mannwhitneyu, wasserstein_distance
 
 from ..errors import MlcgmdError
 
@@ -230,6 +230,28 @@ def emd_halves(x: ArrayLike) -> float:
     if len(run) < 2:
         raise TooShortError("one frame has no halves; give two or more")
     return emd(run[: len(run) // 2], run[len(run) // 2 :])
+
+
+def auroc(wrong: ArrayLike, right: ArrayLike) -> float:
+    """Area under the ROC curve of telling one sample from another: the share of pairs in which ``wrong`` is the larger.
+
+    >>> auroc([2, 3], [1, 2.5])
+    0.75
+
+    Returns:
+        0 to 1, 0.5 where nothing tells them apart; NaN where either sample is empty.
+    """
+    a, b = np.asarray(wrong), np.asarray(right)
+    return float(mannwhitneyu(a, b).statistic / (len(a) * len(b))) if len(a) and len(b) else np.nan
+
+
+def relative_rms(truth: ArrayLike, prediction: ArrayLike) -> float:
+    """Root mean square of ``prediction`` / ``truth`` - 1.
+
+    >>> round(relative_rms([1, 2], [1.3, 2.8]), 3)
+    0.354
+    """
+    return float(np.sqrt(np.mean((np.asarray(prediction) / np.asarray(truth) - 1) ** 2)))
 
 
 def _spread(truth: np.ndarray) -> float:

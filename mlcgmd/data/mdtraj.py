@@ -148,6 +148,8 @@ def reading(paths: list[Path], top: mdtraj.Topology | File | None) -> Iterator[N
                 raise TrajectoryError(what) from error
     try:
         yield
+    except TrajectoryError:  # ours says already what is wrong
+        raise
     except Exception as error:  # its parsers say whatever comes to them of a damaged file: assertions, missing attributes
         names = ", ".join(map(str, paths))
         raise TrajectoryError(f"mdtraj cannot read {names} ({error}); is the file whole, and does its format need top=?") from error

@@ -15,12 +15,24 @@ PAIRS = {"Li-chain": ("Li", "polymer"), "Li-TFSI": ("Li", "TFSI"), "Li-Li": ("Li
 """Pairs of components whose radial distribution is compared, by beads."""
 SPECIES = {"Li": Species("Li", centres=False), "TFSI": Species("TFSI", centres=True), "chain": Species("polymer", centres=False)}
 """What diffuses, at every resolution: Li, the mass centres of TFSI, the beads of chains."""
-CHAIN = (
-    *("rg2.bias", "rg2.bias_compact", "rg2.bias_extended", "rg2.rms", "rg2.r2", "rg2.emd_over_md", "rg2.emd_over_perfect"),
-    *("tail.p2_over_md", "bond.emd", "bond.emd_over_std", "relaxation.log2", "relaxation.abs_log2", "relaxation.abs_over_perfect"),
-    *("contact.correlation", "D_over_exact"),
-)
-"""What :func:`of_chains` sums up."""
+CHAIN = {
+    "rg2.bias": ("relative bias of ⟨Rg²⟩", "within 0.02"),
+    "rg2.bias_compact": ("relative bias of ⟨Rg²⟩, compact half", "within 0.04"),
+    "rg2.bias_extended": ("relative bias of ⟨Rg²⟩, extended half", ""),
+    "rg2.rms": ("rms relative error of ⟨Rg²⟩", ""),
+    "rg2.r2": ("R² of ⟨Rg²⟩", ">= 0.95"),
+    "rg2.emd_over_md": ("EMD of Rg² over that between the halves of MD", "<= 1.0"),
+    "rg2.emd_over_perfect": ("EMD of Rg² over that of a perfect model", "<= 1.3"),
+    "tail.p2_over_md": ("P(Rg² > mean + 2 standard deviations of MD) over MD's, compact half", "0.75 to 1.33"),
+    "bond.emd": ("EMD of CG bond lengths / mean", "<= 0.03"),
+    "bond.emd_over_std": ("EMD of CG bond lengths / standard deviation", "<= 0.04"),
+    "relaxation.log2": ("mean log2 of the relaxation-time ratio", "within 0.15"),
+    "relaxation.abs_log2": ("median |log2| of the relaxation-time ratio", "<= 0.35"),
+    "relaxation.abs_over_perfect": ("mean |log2| of the relaxation-time ratio over that of a perfect model", "<= 1.3"),
+    "contact.correlation": ("contact-map correlation", ">= 0.97"),
+    "D_over_exact": ("D of the centre of mass over kT/(Mγ)", "0.97 to 1.03"),
+}
+"""What :func:`of_chains` sums up, each in words and with the target of a refined model."""
 DRIFT = 0.03
 """Of the mean length of bonds, relative, by which a stable replica stays."""
 

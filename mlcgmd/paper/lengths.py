@@ -11,12 +11,13 @@ from torch import Tensor
 from ..analysis import statistics
 from ..analysis.baselines import chain_distance
 from ..analysis.molecules import radius_of_gyration_squared
+from ..analysis.statistics import relative_rms
 from ..model.graph import batch
 from ..model.model import Model
 from ..model.samplers import Sampler
 from ..model.stepper import Stepper, fitted
 from ..model.system import CoarseSystem
-from .results import Row
+from .results import Row, make
 
 COPIES = 50
 """States of MD that one batch starts from."""
@@ -97,18 +98,14 @@ def rows(table: pd.DataFrame, stable: float, split: str = "test") -> list[Row]:
         split: of the data set; only tests have targets, others are named in the ids.
     """
     units, times = int(table.units.iloc[0]), table.times.mean()
-    pairs = table[["rg2_md", "rg2", "regression"]].to_numpy()
+    md, learned, regression = table[["rg2_md", "rg2", "regression"]].to_numpy().T
     log2 = np.log2(table.relaxation_model / table.relaxation_md)
     relative = table.rg2 / table.rg2_md - 1
-
-    def rms(x: np.ndarray) -> float:
-        return float(np.sqrt(np.mean((x / pairs[:, 0] - 1) ** 2)))
-
     found: list[tuple[str, str, float, float | None, str]] = [
         ("rg2.bias", "relative bias of ⟨Rg²⟩", relative.mean(), relative.sem(), "within 0.05"),
-        ("rg2.rms", "rms relative error of ⟨Rg²⟩", rms(pairs[:, 1]), None, ""),
-        ("rg2.md_error", "rms relative statistical error of MD's ⟨Rg²⟩", rms(pairs[:, 0] + table.rg2_md_error.to_numpy()), None, ""),
-        ("rg2.regression_rms", "regression on composition and length: rms relative error of ⟨Rg²⟩", rms(pairs[:, 2]), None, ""),
+        ("rg2.rms", "rms relative error of ⟨Rg²⟩", relative_rms(md, learned), None, ""),
+        ("rg2.md_error", "rms relative statistical error of MD's ⟨Rg²⟩", relative_rms(md, md + table.rg2_md_error), None, ""),
+        ("rg2.regression_rms", "regression on composition and length: rms relative error of ⟨Rg²⟩", relative_rms(md, regression), None, ""),
         ("relaxation.log2", "mean log2 of the relaxation-time ratio", log2.mean(), log2.sem(), "within 0.4"),
         ("D_over_exact", "D of the centre of mass over kT/(Mγ)", table.exact.mean(), table.exact.sem(), "0.95 to 1.05"),
         ("bond.emd_over_std", "EMD of CG bond lengths / standard deviation", table.bond_emd_over_std.mean(), None, ""),
@@ -117,18 +114,17 @@ def rows(table: pd.DataFrame, stable: float, split: str = "test") -> list[Row]:
     if len(table) > 2:
         ceiling = statistics.r2_ceiling(table.rg2_md, table.rg2_md_error, table.rg2_error)
         target = ">= 0.95" if units < 600 else ""
-        found.insert(1, ("rg2.r2", "R² of ⟨Rg²⟩", statistics.r2(pairs[:, 0], pairs[:, 1]), None, target))
+        found.insert(1, ("rg2.r2", "R² of ⟨Rg²⟩", statistics.r2(md, learned), None, target))
         found.insert(2, ("rg2.r2_ceiling", "R² of ⟨Rg²⟩ of a perfect model, given both statistical errors", ceiling, None, ""))
     prefix, what = ("", "") if split == "test" else (f"{split}.", f"{split}, ")
     return [
-        {
-            "id": f"chain_long.{prefix}n{units}.{name}",
-            "quantity": f"{what}chains of {units} units ({times:.1f} times the largest of training): {quantity}",
-            "value": float(value),
-            "error": None if error is None or not np.isfinite(error) else float(error),
-            "unit": "",
-            "n": len(table),
-            "target": target if split == "test" else "",
-        }
+        make(
+            f"chain_long.{prefix}n{units}.{name}",
+            f"{what}chains of {units} units ({times:.1f} times the largest of training): {quantity}",
+            value,
+            n=len(table),
+            target=target if split == "test" else "",
+            error=error,
+        )
         for name, quantity, value, error, target in found
     ]

@@ -35,6 +35,19 @@ class Row(TypedDict):
     """Name of the notebook that measured it, that of its file."""
 
 
+def make(
+    id: str, quantity: str, value: float, *, n: int, target: str = "", unit: str = "", error: float | None = None, reported: str = ""
+) -> Row:
+    """A result; an error that is not finite is none.
+
+    Args:
+        id, quantity, value, n, target, unit, error, reported: the fields of a :class:`Row`.
+    """
+    error = float(error) if error is not None and math.isfinite(error) else None
+    row: Row = {"id": id, "quantity": quantity, "value": float(value), "error": error, "unit": unit, "n": int(n), "target": target}
+    return row | {"reported": reported} if reported else row
+
+
 def record(rows: Sequence[Row], notebook: str, folder: Path = OWN / "data" / "results") -> None:
     """Write the results of a notebook, in place of those that it wrote before.
 

@@ -1,7 +1,7 @@
 """How fast, and where the time goes: rates of this machine, of the networks and of MD engines, one core, process time."""
 
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 import numpy as np
 import pandas as pd
@@ -9,6 +9,7 @@ import torch
 from torch.profiler import ProfilerActivity, profile
 from torch.utils.flop_counter import FlopCounterMode
 
+from ..analysis import statistics
 from ..data.trajectory import make
 from ..md.chain import ChainSpec
 from ..model import stepper
@@ -16,6 +17,11 @@ from ..model.model import Model
 from ..model.samplers import Sampler
 from ..model.system import CoarseSystem, coarse_grain
 from ..parallel import processor_time
+from . import results
+from .results import Row
+
+REPORTED = {"chain": 40 * 5e6 / (2.6 * 3600), "spe": 50 * 50e3 / (4.6 * 3600)}
+"""Simulated time per second of Fu et al. (2023) on one RTX 2080 Ti: 40 chains of 5e6 tau took 2.6 hours, 50 electrolytes of 50 ns 4.6."""
 
 # The profiler's own library writes a line to stderr at each start and stop.
 os.environ.setdefault("KINETO_LOG_LEVEL", "99")
@@ -111,3 +117,68 @@ def stretched_chain(units: int, model: Model) -> tuple[ChainSpec, CoarseSystem]:
         units=spec.units,
     )
     return spec, coarse_grain(fine, c.level)
+
+
+def rows(
+    engines: pd.DataFrame, by_copies: pd.DataFrame, by_size: pd.DataFrame, by_rate: pd.DataFrame, units: int, rounds: int
+) -> Iterator[Row]:
+    """What notebook 10 records.
+
+    Args:
+        engines: of :func:`interleaved`; without LAMMPS nothing is said of it.
+        by_copies: ``speed`` and ``memory`` of each ``system``, ``refinement`` and number of ``copies``.
+        by_size: ``seconds`` of an ML step of systems of so many ``beads``.
+        by_rate: shares of the machine's matrix rate, ``fraction`` and ``layer_fraction``, in each round.
+        units: of the long chain.
+        rounds: of :func:`interleaved`.
+    """
+    table = engines.set_index("engine")
+    relative = table.error / table["median"]
+    chain, long, spe = "chain, learned", f"chain of {units} units, learned", "electrolyte, learned"
+
+    def of(name: str, engine: str, quantity: str, unit: str, target: str = "", reported: str = "") -> Row:
+        value, error = table["median"][engine], table.error[engine]
+        words = f"{quantity}: speed on one core"
+        return results.make(f"speed.{name}", words, value, n=rounds, error=error, target=target, unit=unit, reported=reported)
+
+    def over(name: str, engine: str, other: str, target: str = "") -> Row:
+        ratio = table["median"][engine] / table["median"][other]
+        words = f"{engine}: speed over {other.rsplit(', ', maxsplit=1)[1]}'s"
+        error = ratio * (relative[engine] ** 2 + relative[other] ** 2) ** 0.5
+        return results.make(f"speed.{name}", words, ratio, n=rounds, error=error, target=target)
+
+    def share(name: str, system: str, what: str, column: str = "fraction", target: str = "") -> Row:
+        of_rounds = by_rate[by_rate.system == system][column]
+        words = f"share of the machine's matrix rate, {what}"
+        return results.make(f"speed.{name}", words, of_rounds.median(), n=len(of_rounds), error=of_rounds.sem(), target=target)
+
+    theirs = {
+        "chain": f"{REPORTED['chain']:,.0f} tau/s, chains of 600 units, on an RTX 2080 Ti",
+        "spe": f"{REPORTED['spe']:,.0f} ps/s, 6,000 atoms, on an RTX 2080 Ti",
+    }
+    yield of("chain.refined", f"{chain}, refined", f"{chain}, refined", "tau/s", ">= 400000")
+    yield of("chain.unrefined", f"{chain}, not refined", f"{chain}, not refined", "tau/s", ">= 200000")
+    yield of(f"chain.refined.n{units}", f"{long}, refined", f"{long}, refined", "tau/s")
+    yield of(f"chain.unrefined.n{units}", f"{long}, not refined", f"{long}, not refined", "tau/s", reported=theirs["chain"])
+    yield of("spe.refined", f"{spe}, refined", "electrolyte of 430 atoms, learned, refined", "ps/s", reported=theirs["spe"])
+    yield over("chain.refined_over_openmm", f"{chain}, refined", "chain, OpenMM")
+    yield over("spe.refined_over_openmm", f"{spe}, refined", "electrolyte, OpenMM", ">= 100")
+    if "chain, LAMMPS" in table.index:
+        yield over("chain.refined_over_lammps", f"{chain}, refined", "chain, LAMMPS")
+        yield over(f"chain.n{units}_over_lammps", f"{long}, refined", f"chain of {units} units, LAMMPS", ">= 1000")
+        alone = by_copies[(by_copies.system == "chain") & (by_copies.refinement == "refined")].speed.iloc[0]
+        words = "one chain alone, learned, refined: speed over LAMMPS's"
+        yield results.make("speed.chain.alone_over_lammps", words, alone / table["median"]["chain, LAMMPS"], n=1)
+    largest = by_copies[by_copies.refinement == "refined"].groupby("system").tail(1)
+    for name, copies, memory in largest[["system", "copies", "memory"]].itertuples(index=False):
+        words = f"{name}, refined: memory of one ML step of {copies} copies"
+        yield results.make(f"speed.{name}.memory", words, memory, n=1, unit="MB")
+    yield share("gemm_fraction", "chain", "chain, refined", target=">= 0.5")
+    yield share("spe.gemm_fraction", "spe", "electrolyte, refined")
+    yield share("layer_fraction", "chain", "a bare layer", "layer_fraction")
+    words = "exponent of the cost of an ML step against the number of beads"
+    for name, label, system, least in (("scaling.exponent", "electrolyte", "spe", 0), ("chain.scaling_exponent", "chain", "chain", 3)):
+        some = by_size[by_size.system == system]
+        if len(some) >= least:
+            exponent, error = statistics.power_law(some.beads, some.seconds)
+            yield results.make(f"speed.{name}", f"{label}: {words}", exponent, n=len(some), error=error, target="<= 1.1")

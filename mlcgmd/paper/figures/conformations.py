@@ -55,7 +55,7 @@ def parity(
 @captioned
 def rg2_distributions(md: Sequence[Ensemble], model: Sequence[Ensemble], table: pd.DataFrame) -> Figure:
     """Distribution of Rg^2 of each chain, MD with its two halves, and model."""
-    columns = 4
+    columns = min(4, len(md))
     rows = -(-len(md) // columns)
     figure, axes = plt.subplots(rows, columns, figsize=(WIDTH, 1.35 * rows), squeeze=False)
     for axis, a, b, (_, row) in zip(axes.flat, md, model, table.iterrows(), strict=False):
@@ -83,7 +83,7 @@ def autocorrelations(md: Sequence[Ensemble], model: Sequence[Ensemble], chosen: 
     for axis, k in zip(axes[0], chosen, strict=True):
         for sample, colour, marker in ((md[k], MD, "-"), (model[k], MODEL, "o-")):
             values = statistics.autocorrelation(sample.rg2())
-            n = min(len(values), int(900 / sample.interval) + 1)
+            n = min(len(values) // 4, int(900 / sample.interval)) + 1  # what few pairs of frames say of longer lags is noise
             axis.plot(sample.interval * np.arange(n), values[:n], marker, ms=3, lw=1.2, color=colour)
         axis.axhline(0, color="0.8", lw=0.8, zorder=0)
         size = rf"$\langle R_g^2\rangle = {md[k].rg2().mean():.0f}\,{UNIT[md[k].units[0]]}^2$"
@@ -97,12 +97,17 @@ def autocorrelations(md: Sequence[Ensemble], model: Sequence[Ensemble], chosen: 
 @captioned
 def contact_maps(md: Sequence[Ensemble], model: Sequence[Ensemble], chosen: Sequence[int]) -> Figure:
     """Contact maps of a few chains: MD below the diagonal, model above."""
-    figure, axes = plt.subplots(1, len(chosen), figsize=(WIDTH, 2.2), squeeze=False)
+    figure, axes = plt.subplots(1, len(chosen), figsize=(WIDTH * (len(chosen) + 0.5) / 3.5, 2.2), squeeze=False)
     for axis, k in zip(axes[0], chosen, strict=True):
         cutoff = estimates.CONTACT * float(md[k].bonds().mean())
         a, b = md[k].contacts(cutoff), model[k].contacts(cutoff)
         image = axis.imshow(
-            np.tril(a, -1) + np.triu(b, 1) + np.diag(np.full(len(a), np.nan)), vmin=0, vmax=1, cmap="viridis", origin="lower"
+            # The first index goes up, the second to the right: what is right of the diagonal is below it.
+            np.triu(a, 1) + np.tril(b, -1) + np.diag(np.full(len(a), np.nan)),
+            vmin=0,
+            vmax=1,
+            cmap="viridis",
+            origin="lower",
         )
         axis.set(title=f"chain {md[k].name.split('-')[-1]}", xlabel="bead")
         for side in (axis.xaxis, axis.yaxis):
