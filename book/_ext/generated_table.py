@@ -98,11 +98,14 @@ def electrolyte_datasets(root: Path) -> Table:
         if not isinstance(members, ElectrolyteSet):
             continue
         for s, split in enumerate(SPLITS):
-            run = specs(name, split)[0]
-            count = len(members.compositions[s])
-            runs = f"{members.repeats[s]}"
-            rows.append([name, split, str(count), runs, f"{run.length / 1000:g}", f"{run.frame_interval:g}"])
-    return ["set", "split", "compositions", "runs of each", "length (ns)", "frame interval (ps)"], rows
+            if not (runs := specs(name, split)):
+                continue
+            kelvin = sorted({run.temperature for run in runs})
+            count, repeats = len(members.compositions[s]), members.repeats[s]
+            span = f"{kelvin[0]:g}" + (f" to {kelvin[-1]:g}" if len(kelvin) > 1 else "")
+            rows.append([name, split, str(count), f"{repeats}", span, f"{runs[0].length / 1000:g}", f"{runs[0].frame_interval:g}"])
+    header = ["set", "split", "compositions", "runs of each", "temperature (K)", "length (ns)", "frame interval (ps)"]
+    return header, rows
 
 
 def bead_types(root: Path) -> Table:

@@ -88,7 +88,7 @@ def assemble(
         component_name: formula -> name, so that a family of molecules shares one.
         charge: (N,) in e, or None.
         massless: (N,), particles that are left out with their bonds; their charges go to the particles before them.
-        rest: ``time``, ``units``, ``provenance`` of :func:`.trajectory.make`.
+        rest: ``time``, ``units``, ``provenance``, ``condition`` of :func:`.trajectory.make`.
 
     Raises:
         TrajectoryError: no box to unwrap with; a network through the box; a molecule that jumps by more than half the box; or

@@ -44,6 +44,7 @@ def from_lammps(
     elements: Mapping[int | str, str] | None = None,
     type_name: Mapping[str, str] | None = None,
     component_name: Mapping[str, str] | None = None,
+    condition: Mapping[str, float] | None = None,
     unwrap: bool = False,
 ) -> xr.Dataset:
     """A LAMMPS dump (``dump custom``) and the data file of the same system (``write_data``).
@@ -66,6 +67,7 @@ def from_lammps(
         type_name: name of a type -> another one, so that a family of systems shares its types.
         component_name: formula of a molecule (of the types' final names) -> name, so that a family of polymers shares one, as in
             ``{"C24": "polymer", "F6P": "PF6"}``.
+        condition: what else determines the ensemble and a model may have to know, such as ``{"temperature": 353.0}``.
         unwrap: make molecules whole and continuous by :func:`.periodic.unwrapped`, for dumps without image flags.
 
     Returns:
@@ -98,6 +100,7 @@ def from_lammps(
         is_unwrapped=frames.is_unwrapped,
         type_name=type_name,
         component_name=component_name,
+        condition=condition,
         time=frames.step * _time_step(dump, frames, time_step, unit_of_time, "ps" if project_units == "real" else "tau"),
         system=system or dump.resolve().parent.name,
         units=project_units,

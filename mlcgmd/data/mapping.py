@@ -114,6 +114,7 @@ class CoarseGraining:
             system=fine.attrs["system"],
             units="lj" if fine.attrs["length_unit"] == "sigma" else "real",
             level=self.level,
+            condition=trajectory.condition_of(fine),
         )
         coarse["bead_rg2"] = (("frame", "particle"), self.bead_rg2(position))
         coarse.attrs["provenance"] = fine.attrs["provenance"]

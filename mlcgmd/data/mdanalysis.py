@@ -30,6 +30,7 @@ def from_mdanalysis(
     bond: np.ndarray | None = None,
     type_name: Mapping[str, str] | None = None,
     component_name: Mapping[str, str] | None = None,
+    condition: Mapping[str, float] | None = None,
     unwrap: bool = False,
     drop_massless: bool = False,
 ) -> xr.Dataset:
@@ -48,6 +49,7 @@ def from_mdanalysis(
         bond: (n_bonds, 2).
         type_name: name of a type -> another one.
         component_name: formula of a molecule -> name.
+        condition: what else determines the ensemble.
         unwrap: make molecules whole and continuous.
         drop_massless: leave out particles without mass.
 
@@ -95,6 +97,7 @@ def from_mdanalysis(
         unwrap=unwrap,
         type_name=type_name,
         component_name=component_name,
+        condition=condition,
         provenance={"reader": "MDAnalysis", "source": [path.name for path in paths] or "memory"},
     )
 

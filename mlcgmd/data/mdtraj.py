@@ -42,6 +42,7 @@ def from_mdtraj(
     bond: np.ndarray | None = None,
     type_name: Mapping[str, str] | None = None,
     component_name: Mapping[str, str] | None = None,
+    condition: Mapping[str, float] | None = None,
     unwrap: bool = False,
     drop_massless: bool = False,
 ) -> xr.Dataset:
@@ -59,6 +60,7 @@ def from_mdtraj(
         bond: (n_bonds, 2), default those of the topology.
         type_name: name of a type -> another one, so that a family of systems shares its types.
         component_name: formula of a molecule -> name, so that a family of polymers shares one.
+        condition: what else determines the ensemble and a model may have to know, such as ``{"temperature": 353.0}``.
         unwrap: make molecules whole and continuous by :func:`.periodic.unwrapped`.
         drop_massless: leave out particles without mass (virtual sites, lone pairs).
 
@@ -110,6 +112,7 @@ def from_mdtraj(
         unwrap=unwrap,
         type_name=type_name,
         component_name=component_name,
+        condition=condition,
         provenance={"reader": "mdtraj", "source": [path.name for path in paths] or "memory"},
     )
 

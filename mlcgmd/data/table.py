@@ -1,7 +1,9 @@
 """The table of the data type as a check: each variable has its dimensions and holds what it should. Values are :mod:`.trajectory`'s."""
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from math import isfinite
+from numbers import Real
 from typing import Any
 
 import numpy as np
@@ -113,7 +115,23 @@ def check_table(dataset: xr.Dataset, units: Sequence[tuple[str, str, str]], refu
     names("system", [held.get("system", "")], refuse)
     if (found := tuple(held.get(f"{of}_unit") for of in ("length", "time", "mass"))) not in units:
         refuse(f"the units of length, time and mass are {found}; give one of {[*units]}")
+    from_json("provenance", held.get("provenance", ""), refuse)
+
+
+def from_json(name: str, text: Any, refuse: Refuse) -> Any:
+    """What the attribute ``name`` holds."""
     try:
-        json.loads(held.get("provenance", ""))
+        return json.loads(text)
     except (TypeError, ValueError):
-        refuse(f"provenance is {held.get('provenance')!r}, not JSON; make it with mlcgmd.data.trajectory.make")
+        refuse(f"{name} is {text!r}, not JSON; make it with mlcgmd.data.trajectory.make")
+
+
+def numbered(name: str, values: Any, refuse: Refuse) -> dict[str, float]:
+    """``values`` as a mapping of names to finite numbers."""
+    if not isinstance(values, Mapping):
+        refuse(f"{name} is {values!r}; give names with numbers, such as {{'temperature': 450.0}}")
+    if values:
+        names(name, list(values), refuse)
+    if wrong := [key for key, value in values.items() if not isinstance(value, Real) or isinstance(value, bool) or not isfinite(value)]:
+        refuse(f"the {name} {wrong[0]} is {values[wrong[0]]!r}; give a finite number")
+    return {key: float(value) for key, value in values.items()}

@@ -15,12 +15,13 @@ variable                  dimensions             meaning
 ========================  =====================  ==========================================
 
 Attributes: ``system`` (a name), ``length_unit``, ``time_unit``, ``mass_unit``, ``format_version``
-and ``provenance`` (a json string: who made it, from which spec). More variables on these
+and ``provenance`` (a json string: who made it, from which spec); optional are ``level`` (of beads) and ``condition``
+(a json string: what else determines the ensemble, such as ``{"temperature": 450.0}``). More variables on these
 dimensions (energies, say) are kept as they are.
 """
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -76,6 +77,7 @@ def make(
     box: np.ndarray | None = None,
     provenance: dict[str, Any] | None = None,
     level: float | None = None,
+    condition: Mapping[str, float] | None = None,
 ) -> xr.Dataset:
     """Assemble and validate a trajectory.
 
@@ -83,7 +85,8 @@ def make(
     ``type_name``, ``mass`` (N,), ``bond`` (n_bonds, 2), ``molecule`` (N,) or None (then the
     connected components of the bond graph), ``component`` (N,) indices into ``component_name`` or None (then those of
     :func:`by_formula`), ``charge`` one per component name, ``box`` (3,) or (F, 3) or None, ``units`` a key of
-    :data:`UNITS`, ``level`` the particles per bead if they are beads.
+    :data:`UNITS`, ``level`` the particles per bead if they are beads, ``condition`` what else a model may have to know, such as
+    ``{"temperature": 450.0}``: names of your choice, in units of your choice, the same in all systems of a model.
 
     Raises:
         TrajectoryError: anything that :func:`validate` refuses.
@@ -137,6 +140,7 @@ def make(
         variables["box"] = (("frame", "xyz"), np.broadcast_to(box, (frames, 3)), {"units": length_unit})
     if level is not None:
         Number(least=1)("level", level)
+    condition = table.numbered("condition", condition or {}, refuse)
     times = table.numbers("time", time, (frames,), refuse, f": one for each of {frames} frames").astype(np.float64)
     dataset = xr.Dataset(
         variables,
@@ -153,6 +157,7 @@ def make(
             "format_version": FORMAT_VERSION,
             "provenance": json.dumps(provenance or {}, sort_keys=True),
             **({} if level is None else {"level": level}),
+            **({"condition": json.dumps(dict(sorted(condition.items())))} if condition else {}),
         },
     )
     return validate(dataset)
@@ -236,11 +241,22 @@ def validate(trajectory: xr.Dataset) -> xr.Dataset:
         refuse("the box has an edge that is not positive")
     if "charge" in trajectory and np.isinf(trajectory.charge).any():
         refuse("a charge is infinite; give NaN where it is not known")
+    condition_of(trajectory)
     if "level" not in trajectory.attrs:
         continuity.check_unwrapped(trajectory, refuse)
         if "box" in trajectory:
             continuity.check_left_box(trajectory, refuse)
     return trajectory
+
+
+def condition_of(trajectory: xr.Dataset) -> dict[str, float]:
+    """The ``condition`` of a trajectory or a simulation; empty if nothing was told.
+
+    Raises:
+        TrajectoryError: it is no mapping of names to finite numbers.
+    """
+    refuse = refusal(trajectory.attrs.get("system", "trajectory"))
+    return table.numbered("condition", table.from_json("condition", trajectory.attrs.get("condition", "{}"), refuse), refuse)
 
 
 def by_formula(particle_type: np.ndarray, type_name: Sequence[str], molecule: np.ndarray) -> tuple[np.ndarray, list[str]]:

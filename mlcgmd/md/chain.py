@@ -8,6 +8,7 @@ parameters are not public.
 """
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 import openmm
@@ -49,6 +50,8 @@ class ChainSpec:
     type_name = TYPE_NAME
     component_name = ("chain",)
     charge = (0.0,)
+    condition: ClassVar[dict[str, float]] = {}
+    """kT is 1."""
     pressure = None
     relaxed = False
     platform = "CPU"

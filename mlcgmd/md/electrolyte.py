@@ -21,6 +21,7 @@ from ..arguments import COUNT, NOT_NEGATIVE, SEED, Number, check, positive
 from ..data import trajectory
 from ..errors import MlcgmdError
 from ..paths import SHIPPED
+from .engine import Engine
 from .openmm import OpenMM
 
 ANGSTROM = 0.1
@@ -88,9 +89,14 @@ class ElectrolyteSpec:
             raise MlcgmdError(f"{self.name}: O:Li {self.oxygen_per_lithium:g} leaves no ion in {self.chains} chains; add chains or salt")
 
     @property
-    def engine(self) -> OpenMM:
+    def engine(self) -> Engine:
         """OpenMM, on ``platform``."""
         return OpenMM(self)
+
+    @property
+    def condition(self) -> dict[str, float]:
+        """Temperature in K."""
+        return {"temperature": self.temperature}
 
     @property
     def salt(self) -> int:

@@ -3,7 +3,7 @@
 A new engine is one module: a class with the three methods of :class:`Engine`, and a spec whose ``engine`` is one of its objects.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Protocol
@@ -71,6 +71,10 @@ class Spec(Protocol):
     @property
     def charge(self) -> Sequence[float]:
         """Net charge of a molecule of each kind, e."""
+
+    @property
+    def condition(self) -> Mapping[str, float]:
+        """What else determines the ensemble: see :mod:`.data.trajectory`."""
 
     @property
     def engine(self) -> Engine: ...

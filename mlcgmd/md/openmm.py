@@ -55,33 +55,19 @@ class OpenMM:
 
     def _equilibrate(self) -> tuple[State, dict[str, np.ndarray]]:
         spec = self.spec
-        context = _context(spec, 0, spec.pressure)
-        if not spec.relaxed:
-            openmm.LocalEnergyMinimizer.minimize(context, maxIterations=500)
-        integrator = context.getIntegrator()
-        context.setVelocitiesToTemperature(integrator.getTemperature(), spec.seed % (2**31 - 1) + 1)
-        if spec.pressure is None:
-            integrator.step(steps_of(spec, spec.equilibration))
-            return _state(context), {}
-        pressure, duration, time_step = COMPRESSION
-        context.setParameter(openmm.MonteCarloBarostat.Pressure(), pressure)
-        integrator.setStepSize(time_step)
-        integrator.step(round(duration / time_step))
-        context.setParameter(openmm.MonteCarloBarostat.Pressure(), spec.pressure)
-        integrator.setStepSize(spec.time_step)
-        log: dict[str, list[float]] = {"potential_energy": [], "volume": []}
-        for _ in range(round(spec.equilibration)):
-            integrator.step(steps_of(spec, 1.0))
-            state = context.getState(getEnergy=True)
-            log["potential_energy"].append(state.getPotentialEnergy()._value)
-            log["volume"].append(state.getPeriodicBoxVolume()._value)
-        # Production has the mean volume of the second half: the centres of molecules move with the box, bonds do not stretch.
-        state = _state(context)
-        edge = float(np.mean(log["volume"][len(log["volume"]) // 2 :]) ** (1 / 3))
-        molecule = molecules_from_bonds(spec.topology()[2], len(state.position))
-        centre = np.stack([np.bincount(molecule, weights=x) for x in state.position.T], axis=1) / np.bincount(molecule)[:, None]
-        shift = (centre * (edge / state.box - 1))[molecule]
-        return State(state.position + shift, state.velocity, np.full(3, edge)), {k: np.array(v) for k, v in log.items()}
+        if spec.pressure is not None:
+            context = _compressed(spec, spec.pressure)
+            log: dict[str, list[float]] = {"potential_energy": [], "volume": []}
+            for _ in range(round(spec.equilibration)):
+                context.getIntegrator().step(steps_of(spec, 1.0))
+                state = context.getState(getEnergy=True)
+                log["potential_energy"].append(state.getPotentialEnergy()._value)
+                log["volume"].append(state.getPeriodicBoxVolume()._value)
+            logged = {name: np.array(values) for name, values in log.items()}
+            return at_mean_volume(spec, _state(context), logged["volume"]), logged
+        context = _started(spec)
+        context.getIntegrator().step(steps_of(spec, spec.equilibration))
+        return _state(context), {}
 
     def segment(self, k: int, frames: int, start: State) -> tuple[dict[str, np.ndarray], State]:
         """Frames with their energies in kJ/mol."""
@@ -102,6 +88,45 @@ class OpenMM:
             out["kinetic_energy"].append(state.getKineticEnergy()._value)
             out["potential_energy"].append(state.getPotentialEnergy()._value)
         return {name: np.array(values) for name, values in out.items()}, _state(context)
+
+
+def compressed(spec: OpenMMSpec) -> State:
+    """``spec.start()``, minimised and compressed to a liquid; then ``spec.pressure`` acts on it for as long."""
+    assert spec.pressure is not None
+    context = _compressed(spec, spec.pressure)
+    context.getIntegrator().step(steps_of(spec, COMPRESSION[1]))
+    return _state(context)
+
+
+def at_mean_volume(spec: Spec, state: State, volume: np.ndarray) -> State:
+    """``state`` of an NPT run in a cube of the mean of the second half of its ``volume`` (nm^3): the centres of molecules move with the
+    box, bonds do not stretch.
+    """
+    edge = float(np.mean(volume[len(volume) // 2 :]) ** (1 / 3))
+    molecule = molecules_from_bonds(spec.topology()[2], len(state.position))
+    centre = np.stack([np.bincount(molecule, weights=x) for x in state.position.T], axis=1) / np.bincount(molecule)[:, None]
+    return State(state.position + (centre * (edge / state.box - 1))[molecule], state.velocity, np.full(3, edge))
+
+
+def _started(spec: OpenMMSpec, pressure: float | None = None) -> openmm.Context:
+    """A context at the start, minimised unless that is equilibrated, with velocities."""
+    context = _context(spec, 0, pressure)
+    if not spec.relaxed:
+        openmm.LocalEnergyMinimizer.minimize(context, maxIterations=500)
+    context.setVelocitiesToTemperature(context.getIntegrator().getTemperature(), spec.seed % (2**31 - 1) + 1)
+    return context
+
+
+def _compressed(spec: OpenMMSpec, pressure: float) -> openmm.Context:
+    """A context of a liquid on which ``pressure`` acts."""
+    high, duration, time_step = COMPRESSION
+    context = _started(spec, pressure)
+    context.setParameter(openmm.MonteCarloBarostat.Pressure(), high)
+    context.getIntegrator().setStepSize(time_step)
+    context.getIntegrator().step(round(duration / time_step))
+    context.setParameter(openmm.MonteCarloBarostat.Pressure(), pressure)
+    context.getIntegrator().setStepSize(spec.time_step)
+    return context
 
 
 def _state(context: openmm.Context) -> State:

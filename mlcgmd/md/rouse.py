@@ -12,7 +12,7 @@ Everything is Gaussian, so beads, which are linear in the particles, have closed
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 from jaxtyping import Float
@@ -224,6 +224,8 @@ class RouseSpec:
     type_name = TYPE_NAME
     component_name = ("chain",)
     charge = (0.0,)
+    condition: ClassVar[dict[str, float]] = {}
+    """kT is 1."""
 
     @property
     def engine(self) -> "Exact":

@@ -109,6 +109,7 @@ def _assemble(spec: Spec, work: Path, n_segments: int, box: np.ndarray, provenan
         system=spec.name,
         units=spec.units,
         provenance=provenance,
+        condition=spec.condition,
     )
     for name in [key for key in ("kinetic_energy", "potential_energy") if key in chunks[0]]:
         dataset[name] = ("frame", np.concatenate([c[name] for c in chunks]).astype(np.float32))

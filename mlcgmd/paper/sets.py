@@ -1,13 +1,14 @@
 """Which systems each data set holds: how they are drawn, for how long they run."""
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from ..md.chain import ChainSpec, random_sequence, regular_sequence
 from ..md.electrolyte import ContinuedSpec, ElectrolyteSpec
 from ..md.engine import Spec
+from ..md.gromacs import GromacsElectrolyteSpec
 from ..md.lammps import LammpsChainSpec
 from ..md.rouse import Bonds, RouseSpec, linear, ring, star
 
@@ -57,8 +58,13 @@ class ChainSet:
         return specs
 
 
-Composition = tuple[int, tuple[int, ...], float]
-"""Chains, spacers of each, O:Li."""
+class Composition(NamedTuple):
+    """What is in a box, and how hot it is."""
+
+    chains: int
+    spacers: tuple[int, ...]
+    oxygen_per_lithium: float
+    temperature: float = 450.0
 
 
 @dataclass(frozen=True)
@@ -72,31 +78,35 @@ class ElectrolyteSet:
     repeats: tuple[int, int, int] = (1, 1, 1)
     """Independent runs of each composition, from packing on: how much they differ is MD's own error."""
     options: tuple[tuple[str, Any], ...] = ()
-    continued: bool = False
-    """All runs go on from the one frame of :meth:`start`, which is shipped; then all compositions are the same."""
+    kind: type[ElectrolyteSpec] = ElectrolyteSpec
+    """Says the engine; of a :class:`.md.electrolyte.ContinuedSpec` all runs go on from the one frame of :meth:`start`, which is shipped,
+    and all compositions are the same.
+    """
+
+    @property
+    def continued(self) -> bool:
+        """Whether they do."""
+        return issubclass(self.kind, ContinuedSpec)
 
     def specs(self, name: str, split: str) -> list[Spec]:
         """The frozen specs of a split, the repeats of a composition one after the other; names of test runs always tell the repeat."""
         s = SPLITS.index(split)
         options = dict(self.options) | ({"origin": f"{name}/start.nc"} if self.continued else {})
         return [
-            (ContinuedSpec if self.continued else ElectrolyteSpec)(
+            self.kind(
                 name=f"{name}/{split}-{i:03d}" + (f"-{r}" if split == "test" or self.repeats[s] > 1 else ""),
-                chains=chains,
-                spacers=spacers,
-                oxygen_per_lithium=ratio,
                 seed=int(np.random.default_rng([self.seed, s, i, r]).integers(2**31)),
                 length=self.length[s],
-                **options,
+                **composition._asdict() | options,
             )
-            for i, (chains, spacers, ratio) in enumerate(self.compositions[s])
+            for i, composition in enumerate(self.compositions[s])
             for r in range(self.repeats[s])
         ]
 
     def start(self, name: str) -> ElectrolyteSpec:
         """The run whose only frame starts those of a continued set."""
-        chains, spacers, ratio = self.compositions[0][0]
-        return ElectrolyteSpec(f"{name}/start", chains, spacers, ratio, self.seed, length=4.0, frame_interval=4.0)
+        composition = self.compositions[0][0]
+        return ElectrolyteSpec(f"{name}/start", **composition._asdict(), seed=self.seed, length=4.0, frame_interval=4.0)
 
 
 @dataclass(frozen=True)
@@ -131,10 +141,35 @@ def _drawn(seed: int, n: int, chains: int, oxygens: int, salt: int) -> tuple[Com
     while len(sequences) < n:
         motif = rng.integers(2, 5, size=rng.integers(1, 7)).tolist()
         sequences[tuple((motif * oxygens)[: oxygens - 1])] = None
-    return tuple((chains, sequence, chains * oxygens / salt) for sequence in sequences)
+    return tuple(Composition(chains, sequence, chains * oxygens / salt) for sequence in sequences)
 
 
-_SMOKE: Composition = (5, (2,) * 6, 8.75)
+_SMOKE = Composition(5, (2,) * 6, 8.75)
+_TRAINED = (
+    Composition(5, (2,) * 7, 5.0),
+    Composition(5, (3, 4) * 3 + (3,), 5.0),
+    Composition(4, (3,) * 8, 6.0),
+    Composition(4, (4,) * 8, 6.0),
+    Composition(4, (2, 3) * 4, 6.0),
+    Composition(5, (2, 4) * 3 + (2,), 40 / 6),
+    Composition(6, (2,) * 7, 8.0),
+    Composition(6, (2, 2, 3) * 2 + (2,), 8.0),
+    Composition(6, (4, 2, 2) * 2 + (4,), 8.0),
+    Composition(6, (2,) * 8, 9.0),
+    Composition(6, (3, 3, 2) * 2 + (3, 2), 9.0),
+    Composition(6, (2, 2, 2, 4) * 2, 9.0),
+    Composition(6, (2,) * 9, 10.0),
+    Composition(6, (3, 2) * 4 + (3,), 10.0),
+    Composition(6, (4, 2) * 5, 11.0),
+    Composition(6, (2,) * 11, 12.0),
+    Composition(6, (3, 2, 2) * 3 + (3, 2), 12.0),
+    Composition(7, (2,) * 11, 14.0),
+    Composition(8, (2, 2, 3) * 3 + (2, 2), 16.0),
+    Composition(10, (2,) * 11, 20.0),
+    Composition(15, (2,) * 11, 30.0),
+)
+_HOT_AND_COLD = {400.0: (6, 11, 17), 425.0: (2, 9, 15), 475.0: (4, 7, 12), 500.0: (0, 10, 19)}
+"""Which of these are in the training set of spe-transport at other temperatures too, K."""
 _DRAWN = _drawn(23, 580, chains=40, oxygens=16, salt=50)
 DATASETS: dict[str, ChainSet | ElectrolyteSet | RouseSet] = {
     # Not shipped, drawn in seconds: Gaussian chains, rings and stars of which everything is known exactly.
@@ -168,41 +203,73 @@ DATASETS: dict[str, ChainSet | ElectrolyteSet | RouseSet] = {
         (60, 60, 60),
         repeats=(1, 1, 2),
         options=(("frame_interval", 2.0), ("equilibration", 4.0)),
-        continued=True,
+        kind=ContinuedSpec,
     ),
     # 400 to 470 atoms. Sequences and compositions of the test systems occur nowhere else.
     "spe-laptop": ElectrolyteSet(
         22,
         (
             (
-                (5, (2,) * 9, 12.5),
-                (5, (2,) * 9, 8.3),
-                (5, (3,) * 6, 9),
-                (5, (4,) * 5, 10),
-                (5, (2, 3) * 4, 11),
-                (5, (2, 4) * 3, 7),
-                (5, (3, 4) * 3, 12),
-                (5, (2, 2, 3) * 3, 16.7),
-                (5, (2, 2, 2, 4) * 2, 9),
-                (4, (2,) * 12, 17.3),
-                (4, (2,) * 9, 5.0),
-                (4, (4,) * 6, 5.6),
-                (4, (4, 2, 2, 2) * 2, 6.0),
-                (4, (2, 3) * 4, 6.0),
-                (4, (3,) * 8, 6.0),
-                (4, (3, 3, 2) * 2 + (3, 2), 6.0),
-                (5, (2, 3, 3) * 2 + (2,), 8.0),
-                (4, (4, 4, 2) * 2 + (4,), 6.4),
+                Composition(5, (2,) * 9, 12.5),
+                Composition(5, (2,) * 9, 8.3),
+                Composition(5, (3,) * 6, 9),
+                Composition(5, (4,) * 5, 10),
+                Composition(5, (2, 3) * 4, 11),
+                Composition(5, (2, 4) * 3, 7),
+                Composition(5, (3, 4) * 3, 12),
+                Composition(5, (2, 2, 3) * 3, 16.7),
+                Composition(5, (2, 2, 2, 4) * 2, 9),
+                Composition(4, (2,) * 12, 17.3),
+                Composition(4, (2,) * 9, 5.0),
+                Composition(4, (4,) * 6, 5.6),
+                Composition(4, (4, 2, 2, 2) * 2, 6.0),
+                Composition(4, (2, 3) * 4, 6.0),
+                Composition(4, (3,) * 8, 6.0),
+                Composition(4, (3, 3, 2) * 2 + (3, 2), 6.0),
+                Composition(5, (2, 3, 3) * 2 + (2,), 8.0),
+                Composition(4, (4, 4, 2) * 2 + (4,), 6.4),
             ),
-            ((5, (2, 3, 4) * 2, 9),),
+            (Composition(5, (2, 3, 4) * 2, 9),),
             (
-                (4, (2, 2, 4) * 3, 8),
-                (5, (3, 2, 2, 2) * 2, 15),
-                (5, (4, 3, 3) * 2, 8.8),
+                Composition(4, (2, 2, 4) * 3, 8),
+                Composition(5, (3, 2, 2, 2) * 2, 15),
+                Composition(5, (4, 3, 3) * 2, 8.8),
             ),
         ),
         (2000, 4000, 6000),
         repeats=(1, 1, 2),
+    ),
+    # Over temperature, salt and size: annealed at 600 K and equilibrated for 2 ns; six Li or more in each box. Compositions of validation
+    # and test occur nowhere else, and half of their temperatures do not. Two test seeds of each: how much they differ is MD's own error.
+    "spe-transport": ElectrolyteSet(
+        24,
+        (
+            (*_TRAINED, *(_TRAINED[i]._replace(temperature=kelvin) for kelvin, drawn in _HOT_AND_COLD.items() for i in drawn)),
+            (
+                Composition(6, (2, 3, 4) * 2 + (2,), 8.0, 425.0),
+                Composition(6, (2, 3, 4) * 2 + (2,), 8.0, 487.5),
+                Composition(5, (4, 2, 2, 2) * 2 + (2,), 6.25, 450.0),
+                Composition(7, (2, 2, 3) * 3, 70 / 6, 462.5),
+            ),
+            (
+                *(Composition(6, (2, 2, 4) * 2 + (2, 3), 9.0, kelvin) for kelvin in (400.0, 450.0, 500.0)),
+                *(Composition(5, (3, 2, 4) * 2 + (2, 3), 7.5, kelvin) for kelvin in (437.5, 487.5)),
+                *(Composition(9, (2, 2, 2, 3) * 2 + (2,), 15.0, kelvin) for kelvin in (412.5, 462.5)),
+                Composition(4, (2, 3, 2) * 2 + (2,), 4.0, 450.0),
+            ),
+        ),
+        (2000, 4000, 8000),
+        repeats=(1, 1, 2),
+        options=(("frame_interval", 5.0), ("equilibration", 2000.0)),
+        kind=GromacsElectrolyteSpec,
+    ),
+    # The first test composition of spe-transport in eight times the volume.
+    "spe-large": ElectrolyteSet(
+        25,
+        ((), (), (Composition(48, (2, 2, 4) * 2 + (2, 3), 9.0),)),
+        (0, 0, 3000),
+        options=(("frame_interval", 10.0), ("equilibration", 2000.0)),
+        kind=GromacsElectrolyteSpec,
     ),
     # The sizes of Fu et al. (2023), for OpenMM's CUDA platform on a cluster: 6,000 atoms, 50 LiTFSI, 353 K, frames each 2 ps.
     "spe-paper": ElectrolyteSet(
