@@ -1,6 +1,8 @@
 """The command ``mlcgmd``, which is also ``python -m mlcgmd``. Each sub-command imports what it needs when it runs: help comes at once."""
 
 import argparse
+import io
+import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -30,6 +32,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     Raises:
         SystemExit: there is no such sub-command, or it takes other arguments.
     """
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")  # as of stderr: what the locale has no letter for ends nothing
     parser = argparse.ArgumentParser(prog="mlcgmd", description="Learned simulators of coarse-grained molecular dynamics.")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
 

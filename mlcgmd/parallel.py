@@ -61,15 +61,22 @@ def _call(packed: bytes) -> bytes:
     return pickle.dumps(function(*job))
 
 
-def _end_with_parent() -> None:
-    """Wait for the process that started this one, and end: a parent that was killed can stop nothing that writes in its name."""
-    if (parent := multiprocessing.parent_process()) is not None:
-        parent.join()
+def end_with_parent() -> None:
+    """End this process soon after the one that started it: a parent that was killed can stop nothing that writes in its name."""
+    parent = os.getppid()
+
+    def watch() -> None:
+        if (known := multiprocessing.parent_process()) is not None:
+            known.join()
+        while os.getppid() == parent and known is None:
+            time.sleep(1)
         os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()
 
 
 def _start(free: "multiprocessing.Queue[int]") -> None:
-    threading.Thread(target=_end_with_parent, daemon=True).start()
+    end_with_parent()
     _own.append(free.get())
     if PINS:
         os.sched_setaffinity(0, _own)

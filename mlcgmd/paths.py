@@ -1,5 +1,6 @@
 """The one place that knows folders."""
 
+import errno
 import glob
 import os
 import shutil
@@ -46,25 +47,42 @@ def place(path: Path) -> Path:
 
 
 @contextmanager
+def writing(path: Path, kept: str = "nothing was lost") -> Iterator[None]:
+    """Write ``path`` in the block: what the system says of a full disk or a folder of others gets the remedy; ``kept`` says what is left.
+
+    Raises:
+        OSError: as the block, with its number.
+    """
+    try:
+        yield
+    except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise OSError(error.errno, f"the disk is full: {path} was not written, {kept}; make room and run it again") from error
+        if error.errno in (errno.EROFS, errno.EACCES):
+            remedy = f"give a path where you may write; with MLCGMD_ROOT=FOLDER all that lies in {ROOT} is sought and made in FOLDER"
+            raise OSError(error.errno, f"{path} was not written ({error.strerror}): {remedy}") from error
+        raise
+
+
+@contextmanager
 def atomic(path: Path | str) -> Iterator[Path]:
     """Give a temporary name beside ``path``; rename it to ``path`` if the block succeeds.
 
     A crash or a full disk leaves the old file (or none), never half of a new one. What a killed process left is removed by the next.
     """
     path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.partial")
-    for left in path.parent.glob(f".{glob.escape(path.name)}.*.partial"):
-        if not _runs(left.name.split(".")[-2]):
-            _remove(left)
-    try:
-        yield temporary
-        os.replace(temporary, path)
-    except BaseException as error:
-        _remove(temporary)
-        if isinstance(error, OSError) and error.errno == 28:
-            raise OSError(28, f"the disk is full: {path} was not written, nothing was lost") from error
-        raise
+    with writing(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        for left in path.parent.glob(f".{glob.escape(path.name)}.*.partial"):
+            if not _runs(left.name.split(".")[-2]):
+                _remove(left)
+        try:
+            yield temporary
+            os.replace(temporary, path)
+        except BaseException:
+            _remove(temporary)
+            raise
 
 
 def _remove(path: Path) -> None:
@@ -98,10 +116,11 @@ def alone(folder: Path, what: str) -> Iterator[None]:
     Raises:
         MlcgmdError: another process holds it.
     """
-    folder.mkdir(parents=True, exist_ok=True)
     lock = FileLock(folder / ".lock")
     try:
-        lock.acquire(timeout=0)
+        with writing(folder):
+            folder.mkdir(parents=True, exist_ok=True)
+            lock.acquire(timeout=0)
     except Timeout:
         raise MlcgmdError(f"{folder} is in use by another {what} that runs now; wait until it ends, or give another path") from None
     try:

@@ -8,6 +8,7 @@ from pathlib import Path
 import torch
 
 import mlcgmd
+from mlcgmd import cli
 from mlcgmd.paper import results
 from mlcgmd.paths import SHIPPED
 
@@ -22,6 +23,9 @@ if __name__ == "__main__":
     model = mlcgmd.Model.load(path)
     simulated = mlcgmd.simulate(model, systems, folder / "a run.nc", steps=4, replicas=2, max_stretch=1e6, progress=False)
     table = mlcgmd.compare(systems, simulated)
+    cli.main(["check", str(SHIPPED / "chain-smoke" / "train-000.nc")])
+    cli.main(["compare", str(folder / "a run.nc"), *(str(SHIPPED / "chain-smoke" / f"train-00{k}.nc") for k in range(2))])
+    cli.main(["datasets", "verify", "chain-smoke", "validation"])
     row = {"id": "a", "quantity": "Größe", "value": float(len(table)), "error": None, "unit": "Å", "n": 1, "target": ""}
     results.record([row], "a", folder / "results")  # type: ignore[list-item]
     made = [path, folder / "a run.nc", folder / "results" / "a.json"]

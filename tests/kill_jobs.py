@@ -111,9 +111,14 @@ def kill(job: Callable[[Path], list[Path]], folder: Path, kills: int) -> list[di
     return found
 
 
-if __name__ == "__main__":
+def small() -> None:
+    """Make the jobs of this process short, and what they write small."""
     md.SEGMENT = batches.BLOCK = 5
     datasets.run_many = drawn
     np.seterr(all="ignore")
+
+
+if __name__ == "__main__":
+    small()
     folder, kills = Path(sys.argv[1]), int(sys.argv[2])
     print(json.dumps({name: kill(job, folder / name, kills) for name, job in JOBS.items() if not (folder / name).mkdir()}))

@@ -43,6 +43,15 @@ def test_a_module_imports_only_from_folders_before_its_own(path: Path) -> None:
     assert len(path.read_text().splitlines()) <= LONGEST
 
 
+@pytest.mark.parametrize("folder", ["mlcgmd", "workflow", "book/_ext"])
+def test_text_is_read_and_written_as_utf_8_whatever_the_locale(folder: str) -> None:
+    for path in (FOLDER.parent / folder).rglob("*.py"):
+        for call in ast.walk(ast.parse(path.read_bytes())):
+            if isinstance(call, ast.Call) and re.search(r"^open$|\.(read|write)_text$", ast.unparse(call.func)):
+                said = any(keyword.arg == "encoding" for keyword in call.keywords)
+                assert said or re.search(r"^open\(.*, '[rwa]b'", ast.unparse(call)), f"{path}: {ast.unparse(call)}"
+
+
 def test_no_modules_import_each_other() -> None:
     graph = {path.relative_to(FOLDER).with_suffix("").as_posix(): imported(path) for path in FILES}
     TopologicalSorter({name: {"/".join(filter(None, other)) for other in others} for name, others in graph.items()}).prepare()

@@ -5,6 +5,7 @@ import math
 
 import pytest
 
+from mlcgmd.errors import MlcgmdError
 from mlcgmd.paper import results
 from mlcgmd.paper.results import Row
 
@@ -54,13 +55,35 @@ def test_record_rounds_so_that_a_rerun_gives_the_same_bytes(folder):
     assert json.loads(first)[0]["value"] == 0.1234 and json.loads(first)[0]["error"] == 0.012
 
 
-@pytest.mark.parametrize("changes", [{"value": math.nan}, {"error": math.inf}, {"target": "< 3"}, {"target": "about 1"}])
+@pytest.mark.parametrize(
+    "changes", [{"value": math.nan}, {"value": "1"}, {"error": math.inf}, {"error": -0.1}, {"target": "< 3"}, {"target": "about 1"}]
+)
 def test_a_bad_row_is_refused_and_nothing_is_written(folder, changes):
     results.record([row()], "n", folder)
     before = (folder / "n.json").read_bytes()
     with pytest.raises(ValueError, match="c"):
         results.record([row(id="b"), row(id="c", **changes)], "n", folder)
     assert (folder / "n.json").read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ('[{"id": "a", "quan', r"n\.json is damaged .*restore it from git"),
+        ("", r"n\.json is damaged"),
+        ("\xff", r"n\.json is damaged"),
+        (json.dumps(row()), r"n\.json holds no list of results; run its notebook again"),
+        ('["a"]', r"n\.json: the result a is no mapping; run the notebook again"),
+        ('[{"id": "a"}]', r"n\.json: the result .* lacks \['error', 'n', "),
+        (json.dumps([row(error=-1)]), r"n\.json: error of a is -1; give a finite number from 0 on"),
+        (json.dumps([row(value=math.nan)]), r"n\.json: value of a is nan; give a finite number"),
+    ],
+)
+def test_files_that_hold_no_results_are_named(folder, text, message):
+    folder.mkdir(parents=True)
+    (folder / "n.json").write_bytes(text.encode("latin-1"))
+    with pytest.raises(MlcgmdError, match=message):
+        results.load(folder)
 
 
 def test_a_row_without_a_field_is_refused(folder):

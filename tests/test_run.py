@@ -16,11 +16,10 @@ rule all:
     output: "done"
     shell: "exec {sys.executable} job.py {{output}}"
 """
-JOB = f"""
+JOB = """
 import sys, time
 from pathlib import Path
-sys.path.insert(0, {str(CHECKOUT / "workflow")!r})
-from notebooks import end_with_parent
+from mlcgmd.parallel import end_with_parent
 
 end_with_parent()
 while not Path("go").exists():

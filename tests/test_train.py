@@ -243,8 +243,9 @@ def test_missing_checkpoint(tmp_path):
         Model.load(tmp_path / "none.safetensors")
 
 
-def test_two_processes_train_one_model(tmp_path):
-    """The command line under torchrun: DDP on two processes, one checkpoint; each process draws its own windows."""
+def test_two_processes_train_as_one_with_both_their_batches(tmp_path, monkeypatch):
+    """The command line under torchrun: DDP on two processes, one checkpoint. Each process draws its own windows, and the gradient is the
+    mean of theirs: one process whose loss is the mean of both makes the same model within rounding, one with the first batch does not."""
     run = {"dataset": "chain-smoke", "level": 8, "folder": str(tmp_path / "run"), "model": str(tmp_path / "model.safetensors")}
     run |= {"time_step": 20, "steps": 4, "width": 16, "layers": 1, "refiner_layers": 1, "save_every": 2}
     (tmp_path / "run.yaml").write_text(yaml.safe_dump(run))
@@ -259,14 +260,30 @@ def test_two_processes_train_one_model(tmp_path):
         "train",
         "run.yaml",
     ]
-    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=120)
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=600)
     assert done.returncode == 0, done.stderr[-2000:]
     assert Model.load(tmp_path / "model.safetensors").config.time_step == 20
     two = torch.load(tmp_path / "run" / "last.ckpt", weights_only=True)
     assert two["global_step"] == 4
+    two = weights(Model.load(tmp_path / "model.safetensors"))
     systems = [coarse_grain(t, 8) for t in datasets.load("chain-smoke", "train")]
-    one, _ = training.train(systems, [], replace(CONFIG, time_step=20, steps=4, history=1, save_every=2), tmp_path / "one", progress=False)
-    assert not torch.equal(weights(one), weights(Model.load(tmp_path / "model.safetensors")))
+    losses = training.Training.losses
+
+    def of_ranks(count):
+        def mean(self, model, windows, stream, batch):
+            found = [losses(self, model, windows, (*stream[:-1], rank), batch) for rank in range(count)]
+            return {name: sum(one[name] for one in found) / count for name in found[0]}
+
+        return mean
+
+    alone = []
+    for count in (1, 2):
+        monkeypatch.setattr(training.Training, "losses", of_ranks(count))
+        config = training.TrainConfig(time_step=20, steps=4, width=16, layers=1, refiner_layers=1, save_every=2)
+        model, _ = training.train(systems, [], config, tmp_path / f"alone-{count}", progress=False)
+        alone.append(weights(model))
+    first, both = ((weight - two).abs().max() for weight in alone)
+    assert both < 1e-5 < 1e-4 < first
 
 
 def test_a_published_electrolyte_goes_through_windows_and_one_training_step(tmp_path):

@@ -163,9 +163,12 @@ def test_text_in_place_of_a_mapping_is_refused_by_the_notebook_too(template: str
 
 
 def test_a_run_writes_where_the_workflow_says_and_shows_no_bars(tmp_path: Path) -> None:
-    """One cell of parameters, which is the one that counts when the output is run again; a failed run leaves the output as it was."""
+    """One cell of parameters, which is the one that counts when the output is run again; a failed run leaves the output as it was.
+
+    All this in a locale that has no letters but ASCII's.
+    """
     code = [
-        "level = 15  # particles per bead",
+        "level = 15  # τ: particles per bead",
         "from mlcgmd import paths, progress\n[b.update() for b in [progress.bar(2, 'x', 'y')]]\nprint(level, paths.OWN == paths.ROOT)",
         "assert level < 40",
     ]
@@ -176,13 +179,14 @@ def test_a_run_writes_where_the_workflow_says_and_shows_no_bars(tmp_path: Path) 
 
     def run(path: Path, given: str) -> int:
         command = [sys.executable, CHECKOUT / "workflow" / "notebooks.py", path, output, given]
-        environment = os.environ | {"MLCGMD_ROOT": str(tmp_path)}
+        odd = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
+        environment = os.environ | odd | {"MLCGMD_ROOT": str(tmp_path)}
         return subprocess.run(command, cwd=CHECKOUT, env=environment, capture_output=True, check=False).returncode
 
     assert run(source, '{"level": 30}') == 0
     assert run(output, "{}") == 0 and run(source, '{"level": 50}') != 0
     done = nbformat.read(output, as_version=4)
-    assert done.cells[0].source == "level = 30  # particles per bead" and len(done.cells) == 3
+    assert done.cells[0].source == "level = 30  # τ: particles per bead" and len(done.cells) == 3
     assert [cell.execution_count for cell in done.cells] == [1, 2, 3]
     assert ["".join(o.get("text", "") for o in cell.outputs) for cell in done.cells[1:]] == ["30 True\n", ""]
 

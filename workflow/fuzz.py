@@ -180,7 +180,8 @@ def kinds(folder: Path) -> dict[str, Kind]:
     run = simulation.make(start, start.position.values[None], np.ones((1, *start.position.shape[:2])), 2.0, [""], "{}")
     (folder / "run.yaml").write_text(
         "dataset: chain-smoke\nlevel: 8\nfolder: runs/a\nmodel: runs/a.safetensors\ntime_step: 20.0\nsteps: 200\nhistory: 2\n"
-        "learning_rate: 0.002\nhistory_noise: [0.01, 0.1]  # in step lengths\nseed: 3\ndevice: cpu\nradius: null\n"
+        "learning_rate: 0.002\nhistory_noise: [0.01, 0.1]  # in step lengths\nseed: 3\ndevice: cpu\nradius: null\n",
+        encoding="utf-8",
     )
 
     def lammps(_: Path) -> xr.Dataset:
@@ -223,9 +224,9 @@ def escape(kind: Kind, good: Any, content: bytes, how: str) -> str:
 
 def _chunk(name: str, seeds: range, send: Any) -> None:
     """Read the files of ``seeds`` in this process; tell before each what it is, and after it how it escaped."""
-    used = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
+    used = int(Path("/proc/self/statm").read_text(encoding="utf-8").split()[0]) * resource.getpagesize()
     resource.setrlimit(resource.RLIMIT_AS, (used + MEMORY,) * 2)
-    with tempfile.TemporaryDirectory() as folder, open(os.devnull, "w") as nowhere, contextlib.redirect_stderr(nowhere):
+    with tempfile.TemporaryDirectory() as folder, open(os.devnull, "w", encoding="utf-8") as nowhere, contextlib.redirect_stderr(nowhere):
         kind = kinds(Path(folder))[name]
         content, good = kind.file.read_bytes(), kind.read(kind.file)
         for seed in seeds:

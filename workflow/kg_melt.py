@@ -66,7 +66,7 @@ def make(name: str, folder: Path, **variables: int) -> float:
     begun = time.process_time()
     with tempfile.TemporaryDirectory() as scratch:
         here = Path(scratch)
-        (here / "start.data").write_text(start(seed))
+        (here / "start.data").write_text(start(seed), encoding="utf-8")
         run = _lammps()
         try:
             given = {"start": here / "start.data", "velocities": velocities, "noise": noise, "out": here / name}

@@ -28,4 +28,4 @@ def locked(pins: dict[str, str], uv: str) -> str:
 
 
 if __name__ == "__main__":
-    LOCK.write_text(locked(versions(LOCK.read_text()), sys.argv[1]))
+    LOCK.write_text(locked(versions(LOCK.read_text(encoding="utf-8")), sys.argv[1]), encoding="utf-8")

@@ -7,13 +7,12 @@ import ast
 import json
 import os
 import sys
-import threading
-import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from mlcgmd.errors import MlcgmdError
+from mlcgmd.parallel import end_with_parent
 from mlcgmd.paths import ROOT, RUNS, atomic
 
 LIBRARY = Path("mlcgmd")
@@ -147,18 +146,6 @@ def execute(source: Path, output: Path, parameters: dict[str, Any]) -> None:
     failed.unlink()
 
 
-def end_with_parent() -> None:
-    """End this process, and by that the kernel, soon after the one that started it: a job goes on writing for nobody."""
-    parent = os.getppid()
-
-    def watch() -> None:
-        while os.getppid() == parent:
-            time.sleep(1)
-        os._exit(1)
-
-    threading.Thread(target=watch, daemon=True).start()
-
-
 if __name__ == "__main__":
-    end_with_parent()
+    end_with_parent()  # and by that the kernel
     execute(Path(sys.argv[1]), Path(sys.argv[2]), json.loads(sys.argv[3]))

@@ -24,9 +24,9 @@ def run(options: list[str]) -> None:
     """
     with alone(FOLDER, "run of the workflow"):
         host = FOLDER / "host"  # of the run that holds Snakemake's own locks; left behind where it was killed
-        if host.exists() and host.read_text() == socket.gethostname():
+        if host.exists() and host.read_text(encoding="utf-8") == socket.gethostname():
             shutil.rmtree(FOLDER / "locks", ignore_errors=True)
-        host.write_text(socket.gethostname())
+        host.write_text(socket.gethostname(), encoding="utf-8")
         try:
             main(options)
         finally:

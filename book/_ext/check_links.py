@@ -20,7 +20,7 @@ ANCHOR = re.compile(r'\sid="([^"]+)"')
 def broken(root: Path) -> list[str]:
     """The links of the pages below ``root`` that lead nowhere, each with its page."""
     root = root.resolve()
-    pages = {path: path.read_text() for path in root.rglob("*.html") if "_static" not in path.relative_to(root).parts}
+    pages = {path: path.read_text(encoding="utf-8") for path in root.rglob("*.html") if "_static" not in path.relative_to(root).parts}
     anchors = {path: {html.unescape(name) for name in ANCHOR.findall(text)} for path, text in pages.items()}
     found = []
     for path, text in pages.items():

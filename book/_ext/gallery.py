@@ -18,7 +18,7 @@ from sphinx.util.docutils import SphinxDirective
 
 def sidecars(root: Path) -> list[dict[str, Any]]:
     """The sidecars of ``root``/figures in the order of notebooks, and of names."""
-    found = [json.loads(path.read_text()) for path in sorted((root / "figures").glob("*.json"))]
+    found = [json.loads(path.read_text(encoding="utf-8")) for path in sorted((root / "figures").glob("*.json"))]
     return sorted(found, key=lambda sidecar: (sidecar["notebook"], sidecar["picture"]))
 
 

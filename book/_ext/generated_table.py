@@ -29,7 +29,7 @@ Table = tuple[list[str], list[list[str]]]
 
 def packages(root: Path) -> Table:
     """Python and each dependency, with the installed version."""
-    project = tomllib.loads((root / "pyproject.toml").read_text())["project"]
+    project = tomllib.loads((root / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     groups = project["optional-dependencies"]
     lines = [*project["dependencies"], *(line for name in sorted(groups) for line in groups[name])]
     names = {canonicalize_name(Requirement(line).name) for line in lines} - {canonicalize_name(project["name"])}
@@ -44,7 +44,7 @@ def packages(root: Path) -> Table:
 
 def licences(root: Path) -> Table:
     """The licence of each locked package, as its installed metadata states it."""
-    locks = "".join((root / name).read_text() for name in ("requirements.lock", "torch.lock"))
+    locks = "".join((root / name).read_text(encoding="utf-8") for name in ("requirements.lock", "torch.lock"))
     pins = [Requirement(line.rstrip("\\")) for line in locks.splitlines() if line[:1].isalpha()]
     rows = [[pin.name, package.version, _licence(package)] for pin in pins for package in [distribution(pin.name)]]
     return ["package", "version", "licence"], rows
@@ -61,14 +61,14 @@ def _licence(package: Distribution) -> str:
     if field := (stated.get("License") or "").strip():
         return field.splitlines()[0]
     texts = [file for file in package.files or [] if "dist-info" in str(file) and file.name.upper().startswith(("LICEN", "COPYING"))]
-    return next(line.strip() for line in texts[0].read_text().splitlines() if line.strip()) if texts else ""
+    return next(line.strip() for line in texts[0].read_text(encoding="utf-8").splitlines() if line.strip()) if texts else ""
 
 
 def notebooks(root: Path) -> Table:
     """Run time of each notebook when it was last executed, from the metadata that ``workflow/notebooks.py`` leaves in it."""
     rows = []
     for path in sorted((root / "notebooks").glob("*.ipynb")):
-        duration = json.loads(path.read_text()).get("metadata", {}).get("papermill", {}).get("duration")
+        duration = json.loads(path.read_text(encoding="utf-8")).get("metadata", {}).get("papermill", {}).get("duration")
         rows.append([path.stem, f"{duration:.0f}" if duration else "not recorded"])
     return ["notebook", "run time (s)"], rows
 
@@ -158,7 +158,7 @@ def findings(root: Path) -> Table:
 
 def selection(name: str, root: Path) -> Table:
     """What ``workflow/select_model.py`` compared for a system."""
-    with open(root / "data" / f"selection_{name}.csv", newline="") as handle:
+    with open(root / "data" / f"selection_{name}.csv", encoding="utf-8", newline="") as handle:
         header, *rows = csv.reader(handle)
     return header, rows
 

@@ -81,13 +81,13 @@ def _lighten(app: Sphinx, exception: Exception | None) -> None:
         full = f' data-full="{found[1]}{name}"'
         return f'src="{found[1]}{name.replace(".gif", ".webp")}"{full}' if name in films else f'src="{found[1]}{name}"'
 
-    names = {name for path in (out / "_static" / "scripts").glob("*.js") for name in NAME.findall(path.read_text())}
+    names = {name for path in (out / "_static" / "scripts").glob("*.js") for name in NAME.findall(path.read_text(encoding="utf-8"))}
     for path in out.rglob("*.html"):
-        before = path.read_text()
+        before = path.read_text(encoding="utf-8")
         names.update(NAME.findall(before))
         if (after := PICTURE.sub(small, page(before))) != before:
-            path.write_text(after)
-    scripts[0].write_text(subset(scripts[0].read_text(), names))
+            path.write_text(after, encoding="utf-8")
+    scripts[0].write_text(subset(scripts[0].read_text(encoding="utf-8"), names), encoding="utf-8")
     shutil.copyfile(Path(app.srcdir).parent / "figures" / PREVIEW, out / "_static" / "preview.png")
 
 

@@ -9,6 +9,7 @@ import xarray as xr
 
 from ..errors import MissingPackageError, MlcgmdError
 from ..paths import atomic
+from . import hdf5
 from .trajectory import TrajectoryError
 
 FORMATS = (".xtc", ".dcd", ".pdb", ".gro")
@@ -135,6 +136,7 @@ def export(run: xr.Dataset, path: Path | str, replica: int = 0) -> list[Path]:
     Raises:
         MlcgmdError: another format.
         TrajectoryError: as :func:`to_mdtraj`.
+        OSError: the disk has no room for it.
 
     >>> import tempfile
     >>> from mlcgmd.paths import SHIPPED
@@ -150,10 +152,9 @@ def export(run: xr.Dataset, path: Path | str, replica: int = 0) -> list[Path]:
     frames = to_mdtraj(run, replica)
     files = [path] if path.suffix in (".pdb", ".gro") else [path, path.with_suffix(".pdb")]
     for file, part in zip(files, (frames, frames[0]), strict=False):
+        hdf5.check_room(file, part.xyz.nbytes + 100 * part.n_frames)  # mdtraj's writers say of a full disk what nobody understands
         with atomic(file) as temporary:
-            named = temporary.with_suffix(file.suffix)  # mdtraj goes by the ending
-            part.save(str(named))
-            named.rename(temporary)
+            getattr(part, f"save_{file.suffix[1:]}")(str(temporary))
     return files
 
 

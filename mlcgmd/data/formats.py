@@ -93,7 +93,7 @@ def particles(path: Path) -> Particles | None:
     if reader is None:
         return None
     try:
-        return reader(path.read_text(errors="replace").splitlines())
+        return reader(path.read_text(encoding="utf-8", errors="replace").splitlines())
     except (ValueError, IndexError, StopIteration) as error:
         raise TrajectoryError(f"{path}: its masses cannot be read ({error}); is the file whole?") from error
 
@@ -131,4 +131,4 @@ def guessed_elements(path: Path) -> Callable[[int], bool]:
 
 def guesses_by_mass(path: Path) -> bool:
     """Whether mdtraj takes elements from masses (PSF) or, from names, beside masses (a PRMTOP without atomic numbers)."""
-    return suffix(path) == ".psf" or "%FLAG ATOMIC_NUMBER" not in path.read_text(errors="replace")
+    return suffix(path) == ".psf" or "%FLAG ATOMIC_NUMBER" not in path.read_text(encoding="utf-8", errors="replace")

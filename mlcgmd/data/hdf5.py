@@ -1,5 +1,6 @@
 """HDF5 files from elsewhere: whether they can hold what they declare, before memory is asked for; and whether there is room for one."""
 
+import errno
 import mmap
 import shutil
 import struct
@@ -42,7 +43,7 @@ def check_room(path: Path, content: int) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     free = shutil.disk_usage(path.parent).free
     if content + SMALL // 16 > free:
-        raise OSError(28, f"the disk is full: {path} needs up to {content} bytes, {free} are free; make room and run it again")
+        raise OSError(errno.ENOSPC, f"the disk is full: {path} needs up to {content} bytes, {free} are free; make room and run it again")
 
 
 def _check_heaps(path: Path | str) -> None:

@@ -178,9 +178,9 @@ def _gmx(arguments: Sequence[str], folder: Path | None = None, answer: str = "")
 
 def _mdrun(folder: Path, system: openmm.System, bond: np.ndarray, start: State, options: dict) -> None:
     """Leave the files ``in.tpr``, ``out.trr``, ``out.edr`` and ``out.g96`` in ``folder``."""
-    (folder / "in.top").write_text(_topology(system, bond))
-    (folder / "in.g96").write_text(_g96(start))
-    (folder / "in.mdp").write_text("".join(f"{name} = {value}\n" for name, value in options.items()))
+    (folder / "in.top").write_text(_topology(system, bond), encoding="utf-8")
+    (folder / "in.g96").write_text(_g96(start), encoding="utf-8")
+    (folder / "in.mdp").write_text("".join(f"{name} = {value}\n" for name, value in options.items()), encoding="utf-8")
     _gmx(["grompp", "-f", "in.mdp", "-p", "in.top", "-c", "in.g96", "-o", "in.tpr", "-maxwarn", "2"], folder)
     one = ["-ntmpi", "1", "-ntomp", "1", "-pin", "off", "-reprod", "-notunepme", "-nb", "cpu"]
     _gmx(["mdrun", "-s", "in.tpr", "-deffnm", "out", "-c", "out.g96", *one], folder)
@@ -210,7 +210,7 @@ def _lines(values: np.ndarray) -> str:
 
 def _read_g96(path: Path) -> State:
     blocks: dict[str, list[str]] = {}
-    for block in path.read_text().split("END\n"):
+    for block in path.read_text(encoding="utf-8").split("END\n"):
         name, *lines = block.splitlines() or [""]
         blocks[name] = lines
     position, velocity = (np.array([[float(x) for x in line.split()[-3:]] for line in blocks[name]]) for name in ("POSITION", "VELOCITY"))

@@ -57,7 +57,7 @@ def prepared(spec: ChainSpec, position: np.ndarray | None = None) -> Any:
     run = _lammps()
     with tempfile.TemporaryDirectory() as folder:
         data = Path(folder) / "chain.data"
-        data.write_text(_data_file(spec, spec.start() if position is None else position))
+        data.write_text(_data_file(spec, spec.start() if position is None else position), encoding="utf-8")
         run.commands_string(f"units lj\natom_style bond\nboundary s s s\nspecial_bonds lj 0 1 1\nread_data {data}")
     run.commands_string(
         f"neighbor {SKIN} bin\nneigh_modify every 1 delay 0 check yes\nbond_style harmonic\nbond_coeff 1 {BOND_CONSTANT / 2} 1.0\n"
@@ -95,7 +95,7 @@ def energies_and_forces(
     try:
         with tempfile.TemporaryDirectory() as folder:
             data = Path(folder) / "atoms.data"
-            data.write_text(text)
+            data.write_text(text, encoding="utf-8")
             run.commands_string(
                 "units real\natom_style full\nspecial_bonds lj/coul 0 0 0.5\nbond_style harmonic\nangle_style harmonic\n"
                 f"dihedral_style charmm\npair_style lj/cut/coul/long {cutoff}\nread_data {data}\npair_modify mix arithmetic tail {tail}\n"

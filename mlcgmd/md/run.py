@@ -54,7 +54,8 @@ def run_md(spec: Spec, path: Path | str, progress: bool = False) -> Path:
         if label.exists() and label.read_bytes() != text.encode():
             for old in work.glob("*.npz"):
                 old.unlink()
-        label.write_text(text)
+        with atomic(label) as temporary:
+            temporary.write_text(text, encoding="utf-8")
         state = _resume(work / "start.npz")
         if state is None:
             state, log = engine.equilibrate()

@@ -5,7 +5,6 @@ go, not where it ends. A second network learns the map itself, by regression on 
 :data:`TEACHER` (Luhman & Luhman 2021). Whitened, that is close to the noise it starts from, so one evaluation is enough.
 """
 
-import errno
 import json
 import os
 import time
@@ -21,6 +20,7 @@ from torch import Tensor
 
 from ..arguments import COUNT, NATURAL, NOT_NEGATIVE, SEED, SHARE, Number, check, one_of, positive
 from ..errors import DivergedError, MlcgmdError
+from ..paths import writing
 from .graph import Batch
 from .model import Model
 from .refiner import Refiner, denoiser
@@ -188,21 +188,18 @@ class Training(lightning.LightningModule):
         if self.validation_windows is not None:
             row |= {f"validation_{k}": v for k, v in self.validate_now().items()}
         temporary = self.folder / f".{LAST}.partial"
-        try:
-            if self.trainer.is_global_zero:
-                with open(self.folder / CURVES, "a") as handle:
-                    handle.write(json.dumps(row) + "\n")
-            # Every rank takes part in the save, one writes and renames.
-            self.trainer.save_checkpoint(temporary)
-            if self.trainer.is_global_zero:
-                os.replace(temporary, self.folder / LAST)
-        except OSError as error:
-            temporary.unlink(missing_ok=True)
-            if error.errno == errno.ENOSPC:
-                raise OSError(
-                    error.errno, f"the disk is full: {self.folder} has its last good state; make room and run it again"
-                ) from error
-            raise
+        with writing(self.folder / LAST, f"{self.folder} has its last good state"):
+            try:
+                if self.trainer.is_global_zero:
+                    with open(self.folder / CURVES, "a", encoding="utf-8") as handle:
+                        handle.write(json.dumps(row) + "\n")
+                # Every rank takes part in the save, one writes and renames.
+                self.trainer.save_checkpoint(temporary)
+                if self.trainer.is_global_zero:
+                    os.replace(temporary, self.folder / LAST)
+            except OSError:
+                temporary.unlink(missing_ok=True)
+                raise
 
     def on_load_checkpoint(self, state: dict[str, Any]) -> None:
         """Continue the means of the curves where they were cut."""

@@ -21,7 +21,7 @@ from .. import parallel
 from ..arguments import COUNT, SEED, Number
 from ..data import simulation
 from ..errors import MlcgmdError
-from ..paths import alone
+from ..paths import alone, atomic
 from . import batches
 from .model import Model, check_device
 from .samplers import Sampler
@@ -172,9 +172,10 @@ def _simulate(
     parts = batches.parts_of(systems, replicas) if device == "cpu" else [batches.Part(systems, replicas)]
     begun = f"{label}, in {len(parts)} parts"
     if (work / "run.json").exists() and (work / "run.json").read_bytes() != begun.encode():
-        before = (work / "run.json").read_text().rpartition(", in ")[0]
+        before = (work / "run.json").read_text(encoding="utf-8").rpartition(", in ")[0]
         raise MlcgmdError(f"{work} holds an unfinished run with other arguments or on another device{_other(before, label)}")
-    (work / "run.json").write_text(begun)
+    with atomic(work / "run.json") as temporary:
+        temporary.write_text(begun, encoding="utf-8")
     seeds = [int(np.random.default_rng([seed, k]).integers(2**63)) for k in range(len(parts))]
     jobs = [
         (model.to(device), part, work / f"{k:04d}", steps, save_every, sampler, seeds[k], max_stretch, progress and len(parts) == 1)

@@ -1,7 +1,8 @@
 """Training: from systems to a model, resumable.
 
 The command ``mlcgmd train run.yaml`` runs :func:`train` with the fields of :class:`.objectives.TrainConfig`;
-``torchrun -m mlcgmd train run.yaml`` trains on many GPUs or nodes (DDP).
+``torchrun -m mlcgmd train run.yaml`` trains on many GPUs or nodes (DDP): each process draws windows of its own and the gradient is the mean
+of theirs, so two processes are one with a batch of twice the size, within rounding.
 """
 
 import dataclasses
@@ -20,7 +21,8 @@ import pytorch_lightning as lightning
 import torch
 
 from ..errors import MlcgmdError
-from ..paths import alone
+from ..parallel import end_with_parent
+from ..paths import alone, atomic
 from ..progress import bar
 from .domain import Domain
 from .model import CheckpointError, Model, check_device, threads
@@ -139,22 +141,25 @@ def train(
 def _fit(module: Training, text: str, device: torch.device, progress: bool) -> tuple[Model, pd.DataFrame]:
     """:func:`train` in the folder of ``module``, which ``text`` labels."""
     config, folder = module.config, module.folder
-    folder.mkdir(exist_ok=True)
     label = folder / "config.json"
     if label.exists() and label.read_bytes() != text.encode():
         raise MlcgmdError(f"{folder} holds a run of another config or of other data; give another folder or remove it")
-    if FIRST_RANK:
-        label.write_text(text)
+    if FIRST_RANK and not label.exists():
+        with atomic(label) as temporary:
+            temporary.write_text(text, encoding="utf-8")
     # Set by torchrun; without it there is one process.
     ranks, local_ranks = (int(os.environ.get(name, 1)) for name in ("WORLD_SIZE", "LOCAL_WORLD_SIZE"))
+    if ranks > 1:
+        end_with_parent()
     last, curves = folder / LAST, folder / CURVES
     done = _steps_done(last, module)
     if FIRST_RANK and curves.exists():
         # Rows after the last checkpoint will be made again.
-        kept = [line for line in curves.read_text().splitlines() if _step_of(line) <= done]
+        kept = [line for line in curves.read_text(encoding="utf-8").splitlines() if _step_of(line) <= done]
         if len(kept) < done // config.save_every:
             raise CheckpointError(f"{curves} lacks rows up to step {done}, where {last.name} stands; remove both to begin anew")
-        curves.write_text("".join(f"{line}\n" for line in kept))
+        with atomic(curves) as temporary:
+            temporary.write_text("".join(f"{line}\n" for line in kept), encoding="utf-8")
     loader: torch.utils.data.DataLoader = torch.utils.data.DataLoader(range(config.steps), batch_size=None)  # type: ignore[arg-type]
     with warnings.catch_warnings():
         # Of its own insides, and of Slurm where that is installed: nothing that who trains could mend.

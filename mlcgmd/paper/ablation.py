@@ -189,7 +189,7 @@ def _make(dataset: str, splits: Sequence[str], length: float, replicas: int, set
             simulation = path.with_suffix(".nc")
             row, table = measure(model, systems, setting.sampler, length, replicas, setting.columns()["seed"], simulation)
             with atomic(path) as temporary:
-                temporary.write_text(json.dumps({"row": row, "course": table.to_dict("records")}))
+                temporary.write_text(json.dumps({"row": row, "course": table.to_dict("records")}), encoding="utf-8")
             simulation.unlink()
     except Exception as error:
         error.add_note(f"in the experiment on {dataset} with {first}; what is finished is kept: run it again to go on")
@@ -216,7 +216,7 @@ def run(
     parallel.each(_make, jobs, label=dataset, unit="training", progress=progress)
     rows, courses = [], []
     for key, setting in zip(keys, settings, strict=True):
-        measured = json.loads(_measured(dataset, key).read_text())
+        measured = json.loads(_measured(dataset, key).read_text(encoding="utf-8"))
         rows.append({"key": key} | setting.columns() | measured["row"])
         courses += [setting.columns() | row for row in measured["course"]]
     return pd.DataFrame(rows), pd.DataFrame(courses)

@@ -160,7 +160,7 @@ def register(paths: Sequence[Path], command: str, root: Path | None = None) -> N
         entries.setdefault(home, {})[name] = {"sha256": sha256(path), "bytes": path.stat().st_size, "command": command}
     for home, new in entries.items():
         with FileLock(home.with_name(f".{REGISTRY}.lock")), atomic(home) as temporary:
-            temporary.write_text(json.dumps(dict(sorted((_read(home) | new).items())), indent=1) + "\n")
+            temporary.write_text(json.dumps(dict(sorted((_read(home) | new).items())), indent=1) + "\n", encoding="utf-8")
 
 
 def verify(path: Path, root: Path | None = None) -> Path:

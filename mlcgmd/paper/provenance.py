@@ -44,10 +44,10 @@ def save(
     figure.savefig(drawn, format="svg", metadata={"Date": None})
     picture = folder / f"{name}.svg"
     if not (picture.exists() and same_picture(drawn.getvalue(), picture.read_text(encoding="utf-8"))):
-        with atomic(picture) as temporary:
-            temporary.write_text(drawn.getvalue(), encoding="utf-8")
         with atomic(folder / f"{name}.png") as temporary:
             figure.savefig(temporary, format="png", metadata={"Software": None})
+        with atomic(picture) as temporary:  # last: it says whether both are there
+            temporary.write_text(drawn.getvalue(), encoding="utf-8")
     describe(picture, str(figure.get_label()), notebook=notebook, parameters=parameters, inputs=inputs)
 
 
@@ -80,7 +80,7 @@ def describe(picture: Path, function: str, *, notebook: str, parameters: Mapping
     if {key: value for key, value in before.items() if key != "commit"} == known:
         return
     with atomic(path) as temporary:
-        temporary.write_text(json.dumps(known | {"commit": commit()}, indent=1, sort_keys=True) + "\n")
+        temporary.write_text(json.dumps(known | {"commit": commit()}, indent=1, sort_keys=True) + "\n", encoding="utf-8")
 
 
 def commit(folder: Path = CHECKOUT / "mlcgmd") -> str:

@@ -13,6 +13,7 @@ from ..analysis.compare import Source, compare, ensembles
 from ..analysis.ensemble import Case, Ensemble, cases
 from ..analysis.measures import diffuses, has_neighbours
 from ..analysis.scores import conformations
+from ..paths import atomic
 from . import figures
 
 MOST_PAIRS = 4
@@ -34,10 +35,11 @@ class Report:
     def save(self, folder: Path | str) -> Path:
         """Write ``table.csv`` and a PNG picture of each figure into a folder, which is made if it is not there."""
         folder = Path(folder)
-        folder.mkdir(parents=True, exist_ok=True)
-        self.table.to_csv(folder / "table.csv", index=False, float_format="%.4g")
+        with atomic(folder / "table.csv") as temporary:
+            self.table.to_csv(temporary, index=False, float_format="%.4g")
         for name, figure in self.figures.items():
-            figure.savefig(folder / f"{name}.png")
+            with atomic(folder / f"{name}.png") as temporary:
+                figure.savefig(temporary, format="png")
         return folder
 
 

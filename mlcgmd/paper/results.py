@@ -5,8 +5,9 @@ import math
 import re
 from collections.abc import Sequence
 from pathlib import Path
-from typing import NotRequired, TypedDict
+from typing import Any, NotRequired, TypedDict
 
+from ..arguments import Number
 from ..errors import MlcgmdError
 from ..paths import OWN, RESULTS, atomic
 
@@ -59,35 +60,46 @@ def record(rows: Sequence[Row], notebook: str, folder: Path = OWN / "data" / "re
         folder: where each notebook has its file.
 
     Raises:
-        MlcgmdError: a row without one of the fields, a value or error that is not finite, a target of another form, or an id that is there
-            twice; nothing is written.
+        MlcgmdError: a row without one of the fields, a value that is not finite, an error that is not or is negative, a target of another
+            form, or an id that is there twice; nothing is written.
     """
     rounded: dict[str, Row] = {}
     for row in rows:
-        if missing := Row.__required_keys__ - set(row):
-            raise MlcgmdError(f"the result {row.get('id', row)} lacks {sorted(missing)}")
-        value = _round(row["value"], 4)
-        error = None if row["error"] is None else _round(row["error"], 2)
-        if not math.isfinite(value) or (error is not None and not math.isfinite(error)):
-            raise MlcgmdError(f"{row['id']} is {value} ± {error}: not finite; nothing was recorded")
+        _check(row, f"{notebook} (nothing was recorded)")
         if row["id"] in rounded:
             raise MlcgmdError(f"{notebook} measures {row['id']} twice; nothing was recorded")
-        rounded[row["id"]] = {**row, "value": value, "error": error}
-        met(row)
+        error = None if row["error"] is None else _round(row["error"], 2)
+        rounded[row["id"]] = {**row, "value": _round(row["value"], 4), "error": error}
     with atomic(folder / f"{notebook}.json") as temporary:
         temporary.write_text(json.dumps([rounded[key] for key in sorted(rounded)], indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+
+
+def _check(row: Any, where: str) -> None:
+    """Refuse what is no :class:`Row`; ``where`` it stands, for the message."""
+    if not isinstance(row, dict) or (missing := Row.__required_keys__ - set(row)):
+        lacks = f"lacks {sorted(missing)}" if isinstance(row, dict) else "is no mapping"
+        raise MlcgmdError(f"{where}: the result {str(row)[:80]} {lacks}; run the notebook again")
+    Number()(f"{where}: value of {row['id']}", row["value"])
+    Number(least=0, optional=True)(f"{where}: error of {row['id']}", row["error"])
+    met(row)
 
 
 def load(folder: Path = RESULTS) -> list[Row]:
     """The results of all notebooks, sorted by id, each with the name of its notebook; none if there is no file yet.
 
     Raises:
-        MlcgmdError: two notebooks measure the same.
+        MlcgmdError: two notebooks measure the same; or a file is damaged, or holds what :func:`record` refuses.
     """
     found: dict[str, Row] = {}
     for path in sorted(folder.glob("*.json")):
-        rows: list[Row] = json.loads(path.read_bytes())
+        try:
+            rows: list[Row] = json.loads(path.read_bytes())
+        except ValueError as error:
+            raise MlcgmdError(f"{path} is damaged ({error}); run its notebook again or restore it from git") from error
+        if not isinstance(rows, list):
+            raise MlcgmdError(f"{path} holds no list of results; run its notebook again or restore it from git")
         for row in rows:
+            _check(row, str(path))
             if row["id"] in found:
                 raise MlcgmdError(
                     f"{row['id']} is in {path} and in that of {found[row['id']]['notebook']}; remove the file of the notebook that no"
