@@ -11,7 +11,7 @@ import pytest
 
 from mlcgmd.paths import CHECKOUT
 
-TIMES = 3
+TIMES = 2
 """That the disk of each job becomes full, spread over it."""
 JOBS = ("chain", "training", "simulated", "saved", "built", "recorded", "pictured", "exported")
 ALONE = ["unshare", "--user", "--map-root-user", "--mount"]
