@@ -5,7 +5,7 @@ import math
 import re
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, NotRequired, TypedDict
+from typing import Any, NotRequired, TypedDict, cast
 
 from ..arguments import Number
 from ..errors import MlcgmdError
@@ -81,7 +81,7 @@ def _check(row: Any, where: str) -> None:
         raise MlcgmdError(f"{where}: the result {str(row)[:80]} {lacks}; run the notebook again")
     Number()(f"{where}: value of {row['id']}", row["value"])
     Number(least=0, optional=True)(f"{where}: error of {row['id']}", row["error"])
-    met(row)
+    met(cast(Row, row))
 
 
 def load(folder: Path = RESULTS) -> list[Row]:
