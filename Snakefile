@@ -38,6 +38,7 @@ ABLATIONS = {
     "07_ablation_refinement": ("chain-laptop", "spe-laptop"),
     "08_ablation_resolution": ("chain-laptop", "spe-laptop"),
     "09_ablation_timestep": ("chain-laptop", "spe-laptop", "chain-short"),
+    "14_which_mapping": ("chain-laptop",),
 }
 """The data sets of which each makes tables, with its own parameters."""
 
