@@ -154,6 +154,9 @@ FAMILIES: dict[str, Family] = {
 def family(name: str) -> Family:
     """One of :data:`FAMILIES`, or more of the random ones: "random 3" has the seed 3.
 
+    >>> family("random 3")
+    Random(seed=3)
+
     Raises:
         MlcgmdError: there is no such family.
     """

@@ -32,7 +32,7 @@ from .experiment import measure
 FOLDER = RUNS / "ablation"
 SCORED = ("validation",)
 """Splits whose systems experiments are scored on: what is chosen by an experiment is then tested on systems that it has not seen."""
-DRAWING = {"drawing", "figures", "provenance", "render", "report", "results"}
+DRAWING = {"drawing", "figures", "hypotheses", "mappings", "provenance", "render", "report", "results"}
 """Modules and folders that do not change what an experiment measures."""
 
 

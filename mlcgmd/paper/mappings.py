@@ -24,7 +24,7 @@ from ..errors import MlcgmdError
 from ..paths import DATA, atomic, own
 from . import datasets
 
-CHAINS = 32
+CHAINS = 24
 """Training chains that a mapping is judged by before it is trained on."""
 MODES = 3
 """Slow modes of the bond graph: as many as the coarsest beads of the smallest chain have."""
@@ -132,6 +132,19 @@ def _read(path: Path) -> dict[tuple[str, float], dict[str, Any]]:
     return {(row["family"], float(row["level"])): {str(name): value for name, value in row.items()} for row in rows}
 
 
+def joined(rows: pd.DataFrame, priors: pd.DataFrame) -> pd.DataFrame:
+    """What was measured of each mapping, its seeds together, beside what was known before; of those that both tables have.
+
+    Errors are root mean squares over seeds, all else is their mean.
+    """
+    numbers = rows.select_dtypes("number")
+    errors = [column for column in numbers if column.startswith(COLUMN)]
+    known = [column for column in numbers if column in priors and column != "level"]
+    numbers = numbers.drop(columns=known).assign(family=rows.family, **(numbers[errors] ** 2))
+    table = numbers.groupby(["family", "level"], as_index=False).mean()
+    return priors.merge(table.assign(**np.sqrt(table[errors])), on=["family", "level"])
+
+
 def scores(name: str) -> list[str]:
     """The columns of :func:`prior` that may rank mappings by the error of a property: what bears on it, and what bears on all."""
     return [f"loss.{name}", f"r2.{name.partition('.')[0]}", "kinetic", "time", "memory", "mapping_entropy", "fisher", "beads", "imbalance"]
@@ -177,8 +190,8 @@ class ErrorModel:
         name: of the property.
         weight: of each of the parts but the last, not negative.
         sampling: square of the statistical error in simulations of ``length``.
-        length: of the simulations that were fitted to.
-        speed: exponent and factor of the simulated time per second of processor time and chain against the number of beads.
+        length: of the simulations of one chain that were fitted to, of all replicas together.
+        speed: exponent and factor of the simulated time per second of processor time, of all replicas, against the number of beads.
         time_step: of the models.
     """
 
@@ -190,31 +203,28 @@ class ErrorModel:
     time_step: float
 
     @classmethod
-    def fit(cls, name: str, priors: pd.DataFrame, rows: pd.DataFrame, length: float, copies: int, part: str = "") -> Self:
+    def fit(cls, name: str, table: pd.DataFrame, length: float, part: str = "") -> Self:
         """Fit to measured mappings by least squares of relative squared errors; those that did not survive are left out.
 
         Args:
             name: of the property, one of :data:`.particles.PROPERTIES`.
-            priors: of :func:`prior`.
-            rows: of :func:`.ablation.tables`.
-            length: of the simulations.
-            copies: simulations at a time, of which ``speed`` is the sum.
+            table: of :func:`joined`.
+            length: of the simulations of one chain, of all replicas together.
             part: of the chains that errors are of: "", ".even" or ".odd".
 
         Raises:
             MlcgmdError: fewer than three mappings survived.
         """
-        both = rows.merge(priors, on=["family", "level"], suffixes=("_row", ""))
-        square = both[f"{COLUMN}{name}{part}"].to_numpy(float) ** 2
-        chance = both[f"{COLUMN}{name}.sampling"].to_numpy(float) ** 2
+        square = table[f"{COLUMN}{name}{part}"].to_numpy(float) ** 2
+        chance = table[f"{COLUMN}{name}.sampling"].to_numpy(float) ** 2
         good = np.isfinite(square) & np.isfinite(chance) & (square > 0)
         if good.sum() < 3:
             raise MlcgmdError(f"errors of {name} are known of {good.sum()} mappings; an error model takes three or more")
-        parts = cls._parts(name, both[good])
-        weight, _ = nnls(parts / square[good, None], 1 - chance[good] / square[good])
-        exponent, factor = np.polyfit(np.log(both.beads), np.log(both.speed / copies), 1)
+        square, chance = square[good], chance[good]
+        weight, _ = nnls(cls._parts(name, table[good]) / square[:, None], 1 - chance / square)
+        exponent, factor = np.polyfit(np.log(table.beads[good]), np.log(table.speed[good]), 1)
         speed = float(exponent), float(np.exp(factor))
-        return cls(name, weight, float(chance[good].mean()), length, speed, float(rows.time_step.iloc[0]))
+        return cls(name, weight, float(chance.mean()), length, speed, float(table.time_step.iloc[0]))
 
     @staticmethod
     def _parts(name: str, priors: pd.DataFrame) -> np.ndarray:
