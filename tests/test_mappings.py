@@ -1,7 +1,10 @@
 """What is said of mappings: right where the answer was put in, and nothing where there is none."""
 
 import itertools
+from pathlib import Path
+from typing import Any
 
+import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import pytest
@@ -9,7 +12,7 @@ from toys import toy_trajectories
 
 from mlcgmd.analysis.particles import PROPERTIES
 from mlcgmd.data.partitions import family
-from mlcgmd.paper import hypotheses, mappings
+from mlcgmd.paper import figures, hypotheses, mappings
 from mlcgmd.paper.mappings import ErrorModel, Judge, choose_mapping, joined
 
 FAMILIES = ("metis", "contiguous", "pure", "spectral", "sides", "random", "random 1")
@@ -20,16 +23,18 @@ LENGTH = 80000.0
 def tables(true: bool, seed: int = 0) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Rows and priors: errors of information and learning and of nothing else or, if not ``true``, of chance alone."""
     rng = np.random.default_rng(seed)
-    priors, rows = [], []
+    priors: list[dict[str, Any]] = []
+    rows: list[dict[str, Any]] = []
     for name, level in itertools.product(FAMILIES, LEVELS):
         rough = 3.0 if name.startswith("random") else rng.uniform(1, 1.5)
-        prior = {"family": name, "level": level, "beads": 150 / level, "imbalance": 1.5, "kinetic": 0.9, "time": 0.9, "memory": 0.0}
+        prior: dict[str, Any] = {"family": name, "level": level, "beads": 150 / level, "imbalance": 1.5, "kinetic": 0.9}
+        prior |= {"time": 0.9, "memory": 0.0}
         prior |= {"mapping_entropy": rng.uniform(), "fisher": rng.uniform(), **{f"r2.{of}": 0.9 for of in ("rg2", "ends", "contacts")}}
         prior |= {f"loss.{of}": 0.004 * rough * level for of in PROPERTIES}
         priors.append(prior)
         square = 1.5 * prior["loss.rg2"] ** 2 + 0.0002 * (prior["beads"] / 10) ** 2
         for repeat in (0, 1):
-            row = {"family": name, "level": level, "seed": repeat, "beads": prior["beads"], "speed": 4e4 / prior["beads"]}
+            row: dict[str, Any] = {"family": name, "level": level, "seed": repeat, "beads": prior["beads"], "speed": 4e4 / prior["beads"]}
             for of in PROPERTIES:
                 error = np.sqrt(square) if true else rng.uniform(0.05, 0.5)
                 row |= {f"particle.{of}{part}": error for part in ("", ".even", ".odd")} | {f"particle.{of}.sampling": 0.001}
@@ -57,6 +62,25 @@ def test_verdicts_are_those_of_what_was_put_in() -> None:
     assert not any(chance[k].holds for k in (1, 3, 4, 5, 6)) and chance[2].holds
 
 
+def test_figures_are_drawn_of_what_there_is() -> None:
+    rows, priors = tables(true=False)
+    rows.loc[rows.family == "sides", "particle.rg2"] = np.inf
+    table = joined(rows, priors)
+    drawn = [
+        figures.mapping_errors(table),
+        figures.prior_ranks(hypotheses.ranks(table, 10)),
+        figures.predicted_errors(hypotheses.predicted(table, LENGTH)),
+        figures.mapping_errors(joined(rows[:1], priors)),
+    ]
+    for figure in drawn:
+        figure.canvas.draw()
+        assert figure.get_size_inches()[0] == figures.WIDTH
+        assert all(axis.get_xlabel() for axis in figure.axes if axis.get_subplotspec().is_last_row())
+        plt.close(figure)
+    shown = [line.get_xdata() for line in drawn[0].axes[0].lines if line.get_label() == "sides"]
+    assert [len(x) for x in shown] == [0]  # none survived
+
+
 def test_what_did_not_survive_is_worst_and_no_part_of_a_fit() -> None:
     rows, priors = tables(true=True)
     dead = (rows.family == "random") & (rows.level == 6)
@@ -71,7 +95,7 @@ def test_what_did_not_survive_is_worst_and_no_part_of_a_fit() -> None:
 
 def test_few_mappings_have_no_verdicts() -> None:
     rows, priors = tables(true=True)
-    assert hypotheses.verdicts(rows[:10], priors, LENGTH) == []
+    assert hypotheses.verdicts(rows[:10], priors, LENGTH) == hypotheses.verdicts(pd.DataFrame(columns=rows.columns), priors, LENGTH) == []
 
 
 def test_finer_beads_keep_more_and_the_better_mapping_is_chosen() -> None:
@@ -98,8 +122,8 @@ def test_random_families_have_their_seed_in_their_name_and_others_are_refused() 
         family("randomly")
 
 
-def test_the_table_of_priors_is_made_once_and_what_it_lacks_is_added(tmp_path, monkeypatch) -> None:
-    calls = []
+def test_the_table_of_priors_is_made_once_and_what_it_lacks_is_added(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    calls: list[tuple[str, float]] = []
 
     def judge(level: float, name: str) -> dict[str, float]:
         calls.append((name, level))

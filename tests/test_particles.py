@@ -58,7 +58,8 @@ def test_errors_are_what_was_put_in() -> None:
 def test_what_chance_does_falls_with_the_root_of_the_length() -> None:
     def replicas(frames: int) -> particles.Observables:
         runs = [Probe.of(toy_trajectory("abcd" * 10, frames, seed=s)).particles() for s in range(8)]
-        return replace(runs[0], **{k: np.concatenate([getattr(r, k) for r in runs]) for k in ("rg2", "ends", "apart")})
+        rg2, ends, apart = (np.concatenate([getattr(r, k) for r in runs]) for k in ("rg2", "ends", "apart"))
+        return replace(runs[0], rg2=rg2, ends=ends, apart=apart)
 
     short, long = (sampling(replicas(frames)) for frames in (100, 1600))
     ratios = [short[name] / long[name] for name in ("rg2.emd", "ends.emd", "contacts")]

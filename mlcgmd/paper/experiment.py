@@ -61,7 +61,7 @@ def of_particles(fine: Sequence[xr.Dataset], level: float, family: str, models: 
         simulated = probe.beads(mapping, model) if len(model.position) else None
         errors.append(particles.errors(probe.particles(), simulated))
         chance.append(particles.sampling(simulated))
-    found = {}
+    found: dict[str, float] = {}
     for name, table in (("", errors), (".even", errors[::2]), (".odd", errors[1::2]), (".sampling", chance)):
         mean_squares = (pd.DataFrame(table) ** 2).mean()
         found |= {f"particle.{of}{name}": float(value) for of, value in np.sqrt(mean_squares).items()}

@@ -113,9 +113,9 @@ def null_is_worse(rows: pd.DataFrame) -> float:
 
 def verdicts(rows: pd.DataFrame, priors: pd.DataFrame, length: float) -> list[Verdict]:
     """Hypotheses 1 to 6; none with fewer than :data:`FEWEST` mappings. ``length`` is that of the simulations of one chain."""
-    table = joined(rows, priors)
-    if len(table) < FEWEST:
+    if len(rows[["family", "level"]].drop_duplicates()) < FEWEST:
         return []
+    table = joined(rows, priors)
     best, all_ranks = judged(table), pd.DataFrame({name: ranks_of(table, name) for name in PROPERTIES})
     good = int((best["rank"] >= ENOUGH).sum())
     entropy, beads = (int((all_ranks.loc[score].abs() < ENOUGH).sum()) for score in ("mapping_entropy", "beads"))
