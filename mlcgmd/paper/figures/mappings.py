@@ -19,7 +19,7 @@ def _panels() -> tuple[Figure, dict[str, Axes]]:
     figure, axes = plt.subplots(2, 3, figsize=(WIDTH, 4.6))
     panels = dict(zip(PROPERTIES, axes.flat, strict=True))
     for name, axis in panels.items():
-        axis.set_title(PROPERTIES[name], fontsize=7)
+        axis.set_title(PROPERTIES[name].replace("of the ", "of the\n"), fontsize=7)
         axis.set(xscale="log", yscale="log")
     return figure, panels
 
