@@ -38,6 +38,7 @@ ABLATIONS = {
     "07_ablation_refinement": ("chain-laptop", "spe-laptop"),
     "08_ablation_resolution": ("chain-laptop", "spe-laptop"),
     "09_ablation_timestep": ("chain-laptop", "spe-laptop", "chain-short"),
+    "14_which_mapping": ("chain-laptop",),
 }
 """The data sets of which each makes tables, with its own parameters."""
 
@@ -97,7 +98,7 @@ def tables(name):
     if name == "10_speed":
         wanted, paths = config.get("speed"), expand("data/speed/{table}.csv", table=SPEEDS)
     else:
-        kind, parts = name.split("_")[-1], ("", ".course")
+        kind, parts = name.split("_")[-1], ("", ".course", *([".prior"] if name == "14_which_mapping" else []))
         wanted = config.get("ablations")
         paths = expand("data/ablations/{dataset}.{kind}{part}.csv", dataset=ABLATIONS.get(name, ()), kind=kind, part=parts)
     return paths if IN_PLACE and wanted else []

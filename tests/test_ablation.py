@@ -4,18 +4,19 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from toys import toy_systems
+from toys import toy_systems, toy_trajectories
 
 from mlcgmd.model import training
 from mlcgmd.model.samplers import Gaussian, Langevin, Multistep
-from mlcgmd.paper import ablation
+from mlcgmd.paper import ablation, experiment
 from mlcgmd.paper.sets import DATASETS, ChainSet
 
 
 @pytest.fixture
 def scratch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setattr(ablation, "FOLDER", tmp_path)
-    monkeypatch.setattr(ablation, "prepared", lambda dataset, split, level: tuple(toy_systems(3, level)))
+    monkeypatch.setattr(ablation, "prepared", lambda dataset, split, level, family="metis": tuple(toy_systems(3, level, family=family)))
+    monkeypatch.setattr(ablation, "particles_of", lambda dataset, split: toy_trajectories(3))
     return tmp_path
 
 
@@ -55,7 +56,7 @@ def test_other_code_or_data_start_anew_and_an_error_names_its_experiment(scratch
 def test_what_one_step_says_about_a_model_that_knows_nothing(scratch: Path) -> None:
     systems = toy_systems(2)
     model = ablation.trained("toy", 6, replace(SMALL, steps=1, learning_rate=1e-12))
-    step = ablation.one_step(model, systems)
+    step = experiment.one_step(model, systems)
     assert step["noise"] > 0 and step["unexplained"] == pytest.approx(1, abs=0.5)
     assert step["drift"] ** 2 <= (1 + step["unexplained"] ** 0.5) ** 2
 
@@ -77,6 +78,33 @@ def test_tables_are_made_once_and_refuse_other_settings(scratch: Path, monkeypat
     assert ablation.tables("toy", "toy-set", settings, length=400, replicas=2, splits=["validation"])[0].equals(again[0])
     with pytest.raises(ValueError, match="other settings"):
         ablation.tables("toy", "toy-set", settings, length=400, replicas=2, splits=["test"])
+
+
+def test_what_is_missing_is_made_so_many_at_a_time_and_nothing_twice(scratch: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ablation, "DATA", scratch)
+    monkeypatch.setattr(ablation.datasets, "register", lambda *_, **__: None)
+    monkeypatch.setattr(ablation.datasets, "verify", lambda path: path)
+    monkeypatch.setattr(ablation.parallel, "cores", lambda: [0])
+    settings = [ablation.Setting(6, SMALL, Gaussian(), family) for family in ("metis", "pure", "random 1")]
+    made, calls, run = [], [], ablation.run
+
+    def fails_at_the_third(dataset: str, some: list[ablation.Setting], *rest: object) -> object:
+        calls.append([s.family for s in some])
+        if some[0].family == "random 1" and len(calls) == 3:
+            raise KeyboardInterrupt
+        return run(dataset, some, *rest, progress=False)
+
+    monkeypatch.setattr(ablation, "run", fails_at_the_third)
+    with pytest.raises(KeyboardInterrupt):
+        ablation.tables("toy", "toy-set", settings, 400, 2, missing="make")
+    made, _ = ablation.tables("toy", "toy-set", settings, 400, 2, missing="leave")
+    assert made.family.tolist() == ["metis", "pure"] and calls == [["metis"], ["pure"], ["random 1"]]
+    with pytest.raises(ValueError, match="other settings"):
+        ablation.tables("toy", "toy-set", settings, 400, 2)
+    rows, courses = ablation.tables("toy", "toy-set", settings, 400, 2, missing="make")
+    assert calls[3:] == [["random 1"]] and rows[:2].equals(made) and courses.family.unique().tolist() == ["metis", "pure", "random 1"]
+    assert (rows["particle.rg2"] > 0).all() and rows["particle.ends.emd.sampling"].notna().all()
+    assert ablation.tables("toy", "toy-set", settings, 400, 2)[0].equals(rows)
 
 
 def test_two_columns_cross_between_rows() -> None:

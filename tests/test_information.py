@@ -36,6 +36,18 @@ def test_replicas_and_one_run_say_the_same() -> None:
     assert information.kinetic_content(x, 1, 2).value == pytest.approx(0, abs=0.01)
 
 
+def test_replicas_that_differ_have_the_error_of_their_scatter() -> None:
+    rng = np.random.default_rng(5)
+    scale = np.exp(rng.normal(size=(20, 1)))  # as of chains of different sequences: no series relaxes, the replicas are unlike
+    x = rng.normal(size=(20, 400))
+    found = information.explained(x[..., None], x + scale * rng.normal(size=x.shape))
+    means = (scale**2).ravel()
+    assert found.value == pytest.approx(1 / (1 + means.mean()), abs=3 * found.error)
+    assert found.error == pytest.approx(means.std(ddof=1) / np.sqrt(20) / (1 + means.mean()) ** 2, rel=0.2)
+    energy = information.mapping_entropy(x[..., None], scale * rng.normal(size=x.shape))
+    assert energy.value == pytest.approx(means.mean() / 2, rel=0.1)
+
+
 def test_more_features_do_not_raise_the_kinetic_content() -> None:
     """Of one process of correlation 0.9, alone and among 40 features of noise: a fit finds more, a score of left-out frames does not."""
     slow = np.zeros(3000)

@@ -25,6 +25,7 @@ ACROSS = [
     "11_front_page",
     "12_your_own_system",
     "13_longer_chains",
+    "14_which_mapping",
 ]
 SYSTEMS = yaml.safe_load((CHECKOUT / "workflow" / "laptop.yaml").read_text())["systems"]
 

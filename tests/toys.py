@@ -3,7 +3,7 @@
 import numpy as np
 import xarray as xr
 
-from mlcgmd.data import trajectory
+from mlcgmd.data import partitions, trajectory
 from mlcgmd.md.chain import TYPE_NAME, ChainSpec
 from mlcgmd.md.electrolyte import ELEMENTS, ElectrolyteSpec
 from mlcgmd.model.system import CoarseSystem, coarse_grain
@@ -33,10 +33,15 @@ def toy_trajectory(sequence: str = "abcd" * 6, frames: int = 60, interval: float
     )
 
 
-def toy_systems(n: int = 3, level: float = 6, frames: int = 60) -> list[CoarseSystem]:
-    """Coarse-grained toy chains of different sequences and lengths."""
+def toy_trajectories(n: int = 3, frames: int = 60) -> list[xr.Dataset]:
+    """Toy chains of different sequences and lengths."""
     sequences = ["abcd" * 6, "c" * 18, "ad" * 14, "bbda" * 5]
-    return [coarse_grain(toy_trajectory(sequences[k % 4], frames, seed=k), level) for k in range(n)]
+    return [toy_trajectory(sequences[k % 4], frames, seed=k) for k in range(n)]
+
+
+def toy_systems(n: int = 3, level: float = 6, frames: int = 60, family: str = "metis") -> list[CoarseSystem]:
+    """The same, coarse-grained."""
+    return [coarse_grain(run, level, partitions.family(family)) for run in toy_trajectories(n, frames)]
 
 
 def toy_electrolyte(chains: int = 2, spacers: tuple[int, ...] = (2, 3, 4), frames: int = 40, seed: int = 0) -> xr.Dataset:

@@ -126,6 +126,7 @@ SECTIONS = {
     "covariance": ("ablation.covariance.",),
     "resolution": ("ablation.resolution.",),
     "timestep": ("ablation.timestep.",),
+    "mapping": ("mapping.",),
     "reliability": ("reliability.",),
 }
 """Beginnings of the ids of the numbers in each section of the page of all numbers."""

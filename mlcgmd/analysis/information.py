@@ -110,8 +110,17 @@ def _residuals(features: np.ndarray, targets: Sequence[np.ndarray]) -> list[np.n
 
 def _share(residual: np.ndarray, target: np.ndarray) -> Estimate:
     """R^2 = 1 - <residual^2> / <(target - mean)^2>."""
-    left = statistics.ratio(residual**2, (target - target.mean()) ** 2)
+    left = _ratio(residual**2, (target - target.mean()) ** 2)
     return Estimate(1 - left.value, left.error)
+
+
+def _ratio(x: np.ndarray, y: np.ndarray) -> Estimate:
+    """:func:`.statistics.ratio`. With as many replicas as :data:`STRETCHES` the error is from their scatter: those that differ by what they
+    are, such as chains, would look like one that relaxes slowly."""
+    if len(x) < STRETCHES:
+        return statistics.ratio(x, y)
+    value = x.mean() / y.mean()
+    return Estimate(float(value), _scatter((x - value * y).mean(axis=1)) / float(y.mean()))
 
 
 def explained(features: ArrayLike, target: ArrayLike) -> Estimate:
@@ -134,7 +143,11 @@ def mapping_entropy(features: ArrayLike, energy: ArrayLike) -> Estimate:
     Errors as :func:`explained`, which, of the same energy, is the share of temperature Fisher information that the beads keep.
     """
     x, (u,) = _checked(features, energy)
-    return statistics.mean(_residuals(x, [u])[0] ** 2 / 2)
+    return _entropy(_residuals(x, [u])[0])
+
+
+def _entropy(residual: np.ndarray) -> Estimate:
+    return _ratio(residual**2 / 2, np.ones_like(residual))
 
 
 def _stretches(features: ArrayLike, lag: int) -> list[np.ndarray]:
@@ -288,7 +301,7 @@ def kept(
     x, targets = _checked(beads, *properties.values(), energy)
     *rest, of_energy = _residuals(x, targets)
     found = {f"r2.{name}": _share(r, y) for name, r, y in zip(properties, rest, targets, strict=False)}
-    found |= {"fisher": _share(of_energy, targets[-1]), "mapping_entropy": statistics.mean(of_energy**2 / 2)}
+    found |= {"fisher": _share(of_energy, targets[-1]), "mapping_entropy": _entropy(of_energy)}
     coarse, fine = (_tested(features, lag, n) for features in (slow, slow_particles))
     return found | {"kinetic": _kinetic_share(coarse, fine), "time": _jackknifed(_times(coarse, lag) / _times(fine, lag))}
 

@@ -13,6 +13,8 @@ import pymetis
 from scipy.sparse import csr_array
 from scipy.sparse.csgraph import breadth_first_order, connected_components, dijkstra, minimum_spanning_tree
 
+from ..errors import MlcgmdError
+
 
 class Molecule(NamedTuple):
     """What is cut."""
@@ -147,6 +149,23 @@ FAMILIES: dict[str, Family] = {
     "random": Random(),
 }
 """By name."""
+
+
+def family(name: str) -> Family:
+    """One of :data:`FAMILIES`, or more of the random ones: "random 3" has the seed 3.
+
+    >>> family("random 3")
+    Random(seed=3)
+
+    Raises:
+        MlcgmdError: there is no such family.
+    """
+    kind, _, seed = name.partition(" ")
+    if kind == "random" and seed.isdecimal():
+        return Random(int(seed))
+    if name not in FAMILIES:
+        raise MlcgmdError(f"there is no family of mappings {name!r}; the families are {list(FAMILIES)}, and 'random 1', 'random 2' ...")
+    return FAMILIES[name]
 
 
 def annealed(

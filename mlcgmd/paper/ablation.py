@@ -1,6 +1,6 @@
 """Experiments: train a small model, simulate systems that it never saw, score the simulation; a row per setting, resumable.
 
-A setting is a training (level, time step, history, seed) with a sampler. What is finished stays in ``runs/ablation``: settings
+A setting is a training (mapping, time step, history, seed) with a sampler. What is finished stays in ``runs/ablation``: settings
 that differ in the sampler share the training, and an interrupted experiment goes on where it stopped. It is there for this code
 and these data only: a change of either starts anew.
 """
@@ -12,36 +12,28 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
-import torch
+import xarray as xr
 
 from .. import parallel
-from ..analysis.ensemble import Ensemble, starts
-from ..analysis.scores import stability
-from ..data import trajectory
+from ..data import partitions, trajectory
 from ..errors import MlcgmdError
-from ..model import rollout, stepper, training, windows
+from ..model import training
 from ..model.model import Model, recorded
 from ..model.samplers import Sampler
 from ..model.system import CoarseSystem, coarse_grain
 from ..paths import DATA, MODELS, RUNS, atomic, own, place
-from . import datasets, headlines
-from .course import course
+from . import datasets
+from .experiment import measure
 
 FOLDER = RUNS / "ablation"
-MANY = 50
-"""Evaluations per step from which on simulations are a tenth as long."""
-SLOW = ("rg2.", "relaxation.", "tail.", "D.")
-"""Scores that such a simulation is too short for."""
 SCORED = ("validation",)
 """Splits whose systems experiments are scored on: what is chosen by an experiment is then tested on systems that it has not seen."""
-DRAWING = {"drawing", "figures", "provenance", "render", "report", "results"}
+DRAWING = {"drawing", "figures", "hypotheses", "mappings", "provenance", "render", "report", "results"}
 """Modules and folders that do not change what an experiment measures."""
-DISCARD = 0.05
-"""Share of a simulation that is left out of its scores; the course of its structure has it all."""
 
 
 @dataclass(frozen=True)
@@ -51,6 +43,8 @@ class Setting:
     level: float
     model: training.TrainConfig | str
     sampler: Sampler
+    family: str = "metis"
+    """Of mappings: a name that :func:`.partitions.family` knows."""
 
     def columns(self) -> dict[str, Any]:
         """What the rows of this setting are known by."""
@@ -60,7 +54,8 @@ class Setting:
             name, known = "small", dataclasses.asdict(self.model)
         training = {key: known[key] for key in ("time_step", "history", "steps", "seed")}
         training["covariance"] = known.get("covariance", "diagonal")  # of models before there were others
-        return {"model": name, "level": self.level, **training, "sampler": self.sampler.name, "evaluations": self.sampler.evaluations}
+        mapping = {"family": self.family, "level": self.level}
+        return {"model": name, **mapping, **training, "sampler": self.sampler.name, "evaluations": self.sampler.evaluations}
 
 
 def _weights(name: str) -> Path:
@@ -77,10 +72,16 @@ def _root(dataset: str) -> Path:
     return DATA if (DATA / dataset).exists() else RUNS / "md"
 
 
+@functools.lru_cache(maxsize=2)
+def particles_of(dataset: str, split: str) -> tuple[xr.Dataset, ...]:
+    """The MD of a split."""
+    return tuple(datasets.load(dataset, split, _root(dataset)))
+
+
 @functools.lru_cache(maxsize=4)
-def prepared(dataset: str, split: str, level: float) -> tuple[CoarseSystem, ...]:
+def prepared(dataset: str, split: str, level: float, family: str = "metis") -> tuple[CoarseSystem, ...]:
     """The coarse-grained systems of a split."""
-    return tuple(coarse_grain(t, level) for t in datasets.load(dataset, split, _root(dataset)))
+    return tuple(coarse_grain(t, level, partitions.family(family)) for t in particles_of(dataset, split))
 
 
 @functools.lru_cache
@@ -98,72 +99,20 @@ def _scratch(dataset: str) -> Path:
     return FOLDER / f"{dataset}-{_made_of(dataset)}"
 
 
-def trained(dataset: str, level: float, config: training.TrainConfig) -> Model:
+def trained(dataset: str, level: float, config: training.TrainConfig, family: str = "metis") -> Model:
     """The model of a training, from ``runs/ablation`` if it was made before."""
-    text = json.dumps([float(level), dataclasses.asdict(config)], sort_keys=True)
+    text = json.dumps([family, float(level), dataclasses.asdict(config)], sort_keys=True)
     folder = _scratch(dataset) / "training" / hashlib.sha256(text.encode()).hexdigest()[:16]
-    model, _ = training.train(prepared(dataset, "train", level), prepared(dataset, "validation", level), config, folder, progress=False)
+    systems, validation = (prepared(dataset, split, level, family) for split in ("train", "validation"))
+    model, _ = training.train(systems, validation, config, folder, progress=False)
     return model
-
-
-@torch.inference_mode()
-def one_step(model: Model, systems: Sequence[CoarseSystem], n_windows: int = 200) -> dict[str, float]:
-    """What one step of the simulator says about unseen systems, in units of a displacement's root mean square.
-
-    ``drift``: of the predicted mean displacement; ``noise``: of the predicted standard deviation; ``unexplained``: the error of the
-    mean, as a share of the variance of displacements; ``nll``: negative log-likelihood per component, nats.
-    """
-    c = model.config
-    rng = np.random.default_rng(0)
-    graph, positions, _ = windows.Windows(stepper.fitted(model, systems), c.time_step, c.history).draw(rng, len(systems), n_windows)
-    prediction = model.simulator(graph, positions[:-1])
-    moved = (positions[-1] - positions[-2]).square().mean()
-    return {
-        "drift": float(((prediction.mean - positions[-2]).square().mean() / moved).sqrt()),
-        "noise": float((prediction.std.square().mean() / moved).sqrt()),
-        "unexplained": float((positions[-1] - prediction.mean).square().mean() / moved),
-        "nll": float(model.simulator.negative_log_likelihood(prediction, positions[:-1], positions[-1]).mean() / 3),
-    }
-
-
-def measure(
-    model: Model, systems: Sequence[CoarseSystem], sampler: Sampler, length: float, replicas: int, seed: int, path: Path
-) -> tuple[dict[str, float], pd.DataFrame]:
-    """Simulate each composition of ``systems`` for ``length``: scores, stability, cost and one-step numbers; and :func:`.course.course`.
-
-    A sampler of :data:`MANY` evaluations or more gets a tenth of the length, which is too short for dynamics and sizes: these are left out;
-    four steps are the least. ``path`` is where the simulation is while it runs.
-    """
-    step = model.config.time_step
-    short = sampler.evaluations >= MANY
-    steps = max(4, round(length / step / (10 if short else 1)))
-    first = starts(systems)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    # An experiment is about what a model does, also where it was not trained.
-    runs = rollout.simulate(
-        model, first, path, steps=steps, replicas=replicas, sampler=sampler, seed=seed, extrapolate=True, progress=False
-    )
-    ends = stability(runs)
-    speed = stepper.throughput(model, first, replicas, sampler, steps=1 if short else 5)
-    models = [Ensemble.of(run, DISCARD * steps * step) for run in runs]
-    found = headlines.score([Ensemble.of(system) for system in systems], models)
-    scores = {name: value for name, value in found.items() if not (short and name.startswith(SLOW))}
-    row = {
-        "failed": float(ends.failed.mean()),
-        "time_to_failure": float(ends.time.median()),
-        "speed": float(f"{speed:.3g}"),
-        "milliseconds": float(f"{1e3 * step * replicas * len(first) / speed:.3g}"),
-        "beads": float(np.mean([len(s.mass) for s in first])),
-        "parameters": model.n_parameters,
-        **one_step(model, first),
-        **scores,
-    }
-    return row, course(systems, runs)
 
 
 def _key(dataset: str, splits: Sequence[str], length: float, replicas: int, setting: Setting) -> str:
     """What tells a measurement from any other: of all that was asked for and, of a shipped model, its weights."""
     asked = dataclasses.asdict(dataclasses.replace(setting, level=float(setting.level)))
+    if setting.family == "metis":
+        del asked["family"]  # as in the tables of experiments that have no other
     if isinstance(setting.model, str):
         asked["weights"] = datasets.sha256(_weights(setting.model))
     text = json.dumps([dataset, "+".join(splits), length, replicas, setting.sampler.name, asked], sort_keys=True)
@@ -182,12 +131,14 @@ def _make(dataset: str, splits: Sequence[str], length: float, replicas: int, set
         if isinstance(first.model, str):
             model = Model.load(datasets.verify(_weights(first.model)))
         else:
-            model = trained(dataset, first.level, first.model)
-        systems = [system for split in splits for system in prepared(dataset, split, first.level)]
+            model = trained(dataset, first.level, first.model, first.family)
+        systems = [system for split in splits for system in prepared(dataset, split, first.level, first.family)]
+        fine = [run for split in splits for run in particles_of(dataset, split)] if systems[0].box is None else []
         for key, setting in settings.items():
             path = _measured(dataset, key)
             simulation = path.with_suffix(".nc")
-            row, table = measure(model, systems, setting.sampler, length, replicas, setting.columns()["seed"], simulation)
+            seed = setting.columns()["seed"]
+            row, table = measure(model, systems, setting.sampler, length, replicas, seed, simulation, fine, setting.family)
             with atomic(path) as temporary:
                 temporary.write_text(json.dumps({"row": row, "course": table.to_dict("records")}), encoding="utf-8")
             simulation.unlink()
@@ -211,7 +162,7 @@ def run(
     groups: dict[str, dict[str, Setting]] = {}
     for key, setting in zip(keys, settings, strict=True):
         if not _measured(dataset, key).exists():
-            groups.setdefault(repr((setting.level, setting.model)), {})[key] = setting
+            groups.setdefault(repr((setting.family, setting.level, setting.model)), {})[key] = setting
     jobs = [(dataset, splits, length, replicas, group) for group in groups.values()]
     parallel.each(_make, jobs, label=dataset, unit="training", progress=progress)
     rows, courses = [], []
@@ -227,28 +178,57 @@ def _read(path: Path) -> pd.DataFrame:
 
 
 def tables(
-    name: str, dataset: str, settings: Sequence[Setting], length: float, replicas: int, splits: Sequence[str] = SCORED
+    name: str,
+    dataset: str,
+    settings: Sequence[Setting],
+    length: float,
+    replicas: int,
+    splits: Sequence[str] = SCORED,
+    missing: Literal["refuse", "leave", "make"] = "refuse",
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
     """The tables of :func:`run`: read from ``data/ablations`` if they are there, else made and put there.
 
     By hand (:data:`.paths.OWN`) tables of other settings are made beside those of ROOT.
 
+    Args:
+        name: of the experiment.
+        dataset: as the other arguments of :func:`run`.
+        settings: as there.
+        length: as there.
+        replicas: as there.
+        splits: as there.
+        missing: what is done about settings that tables which are there lack. "make" runs so many at a time as there are cores and writes
+            the tables after each: what a long experiment has so far can be looked at.
+
     Raises:
-        MlcgmdError: the tables that are there are of other settings or splits.
+        MlcgmdError: the tables that are there are of other settings or splits, or they lack some.
     """
     keys = [_key(dataset, splits, length, replicas, setting) for setting in settings]
     paths = [DATA / "ablations" / f"{dataset}.{name}{kind}.csv" for kind in ("", ".course")]
-    if not (paths[0].exists() and _read(paths[0]).key.tolist() == keys):
+    if not (paths[0].exists() and _fits(_read(paths[0]), keys, missing)):
         paths = [own(path) for path in paths]
-    if not all(path.exists() for path in paths):
-        for path, table in zip(paths, run(dataset, settings, length, replicas, splits), strict=True):
-            with atomic(path) as temporary:
-                table.to_csv(temporary, index=False, float_format="%.4g")
-        datasets.register(paths, command="make reproduce ABLATIONS=1")
-    rows, courses = (_read(datasets.verify(path)) for path in paths)
-    if rows.key.tolist() != keys:
+    found = [_read(datasets.verify(path)) for path in paths if path.exists()]
+    if len(found) == len(paths) and not _fits(found[0], keys, missing):
         raise MlcgmdError(f"{paths[0]} holds the results of other settings; remove it and {paths[1].name} to make them anew")
-    return rows, courses
+    if len(found) < len(paths) or missing == "make":
+        known = set(found[0].key) if len(found) == len(paths) else set()
+        todo = [setting for key, setting in zip(keys, settings, strict=True) if key not in known]
+        at_a_time = len(parallel.cores()) if missing == "make" else max(1, len(todo))
+        for first in range(0, len(todo), at_a_time):
+            new = run(dataset, todo[first : first + at_a_time], length, replicas, splits)
+            for k, (path, table) in enumerate(zip(paths, new, strict=True)):
+                whole = pd.concat([found[k], table]) if known else table
+                with atomic(path) as temporary:
+                    whole.to_csv(temporary, index=False, float_format="%.4g")
+            datasets.register(paths, command="make reproduce ABLATIONS=1")
+            found = [_read(path) for path in paths]
+            known = set(found[0].key)
+    return found[0], found[1]
+
+
+def _fits(table: pd.DataFrame, keys: Sequence[str], missing: str) -> bool:
+    """Whether a table is of these settings: of all, or, if some may be missing, of no others."""
+    return table.key.tolist() == list(keys) if missing == "refuse" else set(table.key) <= set(keys)
 
 
 def crossing(rows: pd.DataFrame, falling: str, rising: str) -> float | None:

@@ -14,6 +14,7 @@ from .exact import deviations, memory, propagators, spectrum, what_is_kept
 from .experiments import break_even, courses, short_md_curve, speed, sweep, training_curves
 from .front import at_a_glance
 from .lengths import longer_parity, one_step
+from .mappings import mapping_errors, predicted_errors, prior_ranks
 from .mixtures import diffusion_parity, displacements, rdfs, short_against_long, survival
 from .style import COMPONENT_COLOURS, LANGEVIN, LONG_TIME, MD, MODEL, OTHER, WIDTH, component_colours, hues, style
 
@@ -38,9 +39,12 @@ __all__ = [
     "displacements",
     "hues",
     "longer_parity",
+    "mapping_errors",
     "memory",
     "one_step",
     "parity",
+    "predicted_errors",
+    "prior_ranks",
     "propagators",
     "rdfs",
     "rg2_distributions",

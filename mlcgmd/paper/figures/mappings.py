@@ -1,0 +1,99 @@
+"""Figures of which mapping: errors, what ranks them, what is predicted."""
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+import seaborn as sns
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import NullFormatter, ScalarFormatter
+
+from ...analysis.particles import PROPERTIES
+from ..mappings import COLUMN
+from ..provenance import captioned
+from .style import MD, MODEL, OTHER, WIDTH, shades
+
+
+def _panels() -> tuple[Figure, dict[str, Axes]]:
+    """A panel for each property, with its name."""
+    figure, axes = plt.subplots(2, 3, figsize=(WIDTH, 4.6))
+    panels = dict(zip(PROPERTIES, axes.flat, strict=True))
+    for name, axis in panels.items():
+        axis.set_title(PROPERTIES[name].replace("of the ", "of the\n"), fontsize=7)
+        axis.set(xscale="log", yscale="log")
+    return figure, panels
+
+
+@captioned
+def mapping_errors(table: pd.DataFrame) -> Figure:
+    """Errors of simulators of each mapping against the number of beads, by family: properties of the particles; lines: what a perfect
+    simulator of METIS beads would lack.
+
+    ``table``: of :func:`.mappings.joined`.
+    """
+    figure, panels = _panels()
+    families = list(dict.fromkeys(table.family))
+    plain = [family for family in families if not family.startswith("random")]
+    colours = dict(zip(plain, shades(len(plain)), strict=True))
+    for name, axis in panels.items():
+        for family in families:
+            group = table[(table.family == family) & np.isfinite(table[COLUMN + name])]
+            style = "x" if family.startswith("random") else "o"
+            axis.plot(group.beads, group[COLUMN + name], style, ms=4, color=colours.get(family, OTHER), label=family)
+        metis = table[(table.family == "metis") & (table[f"loss.{name}"] > 1e-6)].sort_values("beads")
+        axis.plot(metis.beads, metis[f"loss.{name}"], "-", lw=1, color=MD, label="metis, perfect")
+        axis.xaxis.set_major_formatter(ScalarFormatter())
+        axis.xaxis.set_minor_formatter(NullFormatter())
+        axis.set_xticks([5, 10, 20])
+    for axis in list(panels.values())[3:]:
+        axis.set_xlabel("beads per chain")
+    for axis in list(panels.values())[::3]:
+        axis.set_ylabel("error")
+    handles = dict(zip(*reversed(panels["rg2.emd"].get_legend_handles_labels()), strict=True))
+    figure.legend(handles.values(), handles, frameon=False, fontsize=7, loc="outside lower center", ncols=4)
+    sns.despine(figure)
+    return figure
+
+
+@captioned
+def prior_ranks(ranks: pd.DataFrame) -> Figure:
+    """Spearman's correlation of what is known of a mapping before training with the errors of its simulators.
+
+    ``ranks``: of :func:`.hypotheses.ranks`.
+    """
+    values, errors = (ranks.pivot(index="property", columns="score", values=column) for column in ("rank", "error"))
+    scores = list(dict.fromkeys(ranks.score))
+    values, errors = (part.loc[list(PROPERTIES), scores] for part in (values, errors))
+    figure, axis = plt.subplots(figsize=(WIDTH, 3))
+    axis.imshow(np.ma.masked_invalid(values.to_numpy(float)), cmap="RdBu_r", vmin=-1, vmax=1, aspect="auto")
+    for (row, column), value in np.ndenumerate(values.to_numpy(float)):
+        if np.isfinite(value):
+            text = f"{value:.2f}\n± {errors.iat[row, column]:.2f}"
+            axis.text(column, row, text, ha="center", va="center", fontsize=6, color="white" if abs(value) > 0.6 else "black")
+    axis.set_xticks(range(len(scores)), [score.replace("_", " ") for score in scores], rotation=30, ha="right", fontsize=7)
+    axis.set_yticks(range(len(PROPERTIES)), list(PROPERTIES.values()), fontsize=7)
+    axis.set_xlabel("known before training")
+    return figure
+
+
+@captioned
+def predicted_errors(predictions: pd.DataFrame) -> Figure:
+    """Errors of mappings and chains that an error model was not fitted to, against what it predicts; crosses: random partitions.
+
+    ``predictions``: of :func:`.hypotheses.predicted`.
+    """
+    figure, panels = _panels()
+    for name, axis in panels.items():
+        group = predictions[(predictions.property == name) & np.isfinite(predictions.measured)]
+        random = group.family.str.startswith("random")
+        axis.plot(group.predicted[~random], group.measured[~random], "o", ms=3, color=MODEL, alpha=0.7)
+        axis.plot(group.predicted[random], group.measured[random], "x", ms=4, color=OTHER)
+        if len(group):
+            ends = [group[["predicted", "measured"]].min().min(), group[["predicted", "measured"]].max().max()]
+            axis.plot(ends, ends, ":", color=MD)
+    for axis in list(panels.values())[3:]:
+        axis.set_xlabel("predicted")
+    for axis in list(panels.values())[::3]:
+        axis.set_ylabel("measured")
+    sns.despine(figure)
+    return figure
