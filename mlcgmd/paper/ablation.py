@@ -111,8 +111,6 @@ def trained(dataset: str, level: float, config: training.TrainConfig, family: st
 def _key(dataset: str, splits: Sequence[str], length: float, replicas: int, setting: Setting) -> str:
     """What tells a measurement from any other: of all that was asked for and, of a shipped model, its weights."""
     asked = dataclasses.asdict(dataclasses.replace(setting, level=float(setting.level)))
-    if setting.family == "metis":
-        del asked["family"]  # as in the tables of experiments that have no other
     if isinstance(setting.model, str):
         asked["weights"] = datasets.sha256(_weights(setting.model))
     text = json.dumps([dataset, "+".join(splits), length, replicas, setting.sampler.name, asked], sort_keys=True)
