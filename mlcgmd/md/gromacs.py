@@ -4,7 +4,6 @@ Its command ``gmx`` is not a Python package: ``apt install gromacs`` or ``conda 
 """
 
 import math
-import os
 import re
 import shutil
 import subprocess
@@ -21,7 +20,6 @@ from mdtraj.formats import TRRTrajectoryFile
 from ..arguments import NOT_NEGATIVE, check, positive
 from ..data.periodic import molecules_from_bonds, unwrapped
 from ..errors import MissingPackageError, MlcgmdError
-from ..parallel import processor_time
 from .electrolyte import ElectrolyteSpec
 from .engine import Engine, State, explained, steps_of
 from .openmm import at_mean_volume, compressed
@@ -47,7 +45,8 @@ FORCES = {
 }
 """OpenMM's to its tolerance of 5e-4: LJ cut without a shift, the width of the charges and the mesh of PME."""
 EXACT = {"ewald-rtol": 1e-6, "fourierspacing": 0.03, "pme-order": 8}
-TOLD = ("cutoff length is longer than half", "nan", "not finite", "LINCS", "constraint", "moved more than", "infinite", "unstable")
+"""Of energies that are compared."""
+TOLD = ("cutoff length is longer than half", "nan", "not finite", "LINCS", "moved more than", "infinite", "unstable")
 """What is in its last words if the box is too small or the integration became unstable: :func:`.engine.explained` says what to do."""
 
 
@@ -127,19 +126,6 @@ def energies_and_forces(system: openmm.System, bond: np.ndarray, position: np.nd
         _gmx(["traj", "-f", "out.trr", "-s", "in.tpr", "-of", "forces.xvg", "-fp", "-xvg", "none"], Path(folder), "System")
         forces = np.loadtxt(f"{folder}/forces.xvg", ndmin=2)[0, 1:].reshape(-1, 3)
         return float(_energies(Path(folder))["potential_energy"][0]), forces
-
-
-def measure_speed(spec: "GromacsElectrolyteSpec", start: State, steps: int = 10_000) -> float:
-    """Simulated time per second of processor time on one core, without the start: the median of three times ``steps`` MD steps.
-
-    Raises:
-        MissingPackageError: there is no command ``gmx``.
-    """
-
-    def seconds(n: int) -> float:
-        return processor_time(lambda: _run(spec, start, n, 0, {}), clock=lambda: sum(os.times()[:4]))
-
-    return steps * spec.time_step / (seconds(1 + steps) - seconds(1))
 
 
 def _run(spec: "GromacsElectrolyteSpec", start: State, steps: int, stream: int, options: dict) -> tuple[dict[str, np.ndarray], State]:
