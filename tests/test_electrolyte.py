@@ -11,6 +11,7 @@ import numpy as np
 import openmm
 import pytest
 import xarray as xr
+from stopped import run_until
 
 from mlcgmd.data import trajectory
 from mlcgmd.md import openmm as openmm_engine
@@ -322,17 +323,7 @@ def test_run_is_stable_unwrapped_and_resumes_to_the_same_bytes(tmp_path: Path, s
     freedom = 3 * 124 - electrolyte.openmm_system().getNumConstraints() - 3
     assert 300 < (2 * run.kinetic_energy / (freedom * 8.31446e-3)).mean() < 600
 
-    segment = OpenMM.segment
-
-    def killed(engine: OpenMM, k: int, *rest: object) -> object:
-        if k == 1:
-            raise KeyboardInterrupt
-        return segment(engine, k, *rest)  # type: ignore[arg-type]
-
-    monkeypatch.setattr(OpenMM, "segment", killed)
-    with pytest.raises(KeyboardInterrupt):
-        run_md(electrolyte, tmp_path / "resumed.nc")
-    monkeypatch.setattr(OpenMM, "segment", segment)
+    run_until(electrolyte, tmp_path / "resumed.nc", segment=1)
     monkeypatch.setattr(OpenMM, "equilibrate", None)
     assert run_md(electrolyte, tmp_path / "resumed.nc").read_bytes() == whole.read_bytes()
 

@@ -9,11 +9,12 @@ import numpy as np
 import openmm
 import pytest
 import xarray as xr
+from stopped import run_until
 
 from mlcgmd.data import trajectory
 from mlcgmd.md import lammps
 from mlcgmd.md.chain import CUTOFF, EPSILON, TYPE_NAME, ChainSpec
-from mlcgmd.md.lammps import Lammps, LammpsChainSpec
+from mlcgmd.md.lammps import LammpsChainSpec
 from mlcgmd.md.run import run_md
 from mlcgmd.paper import datasets
 
@@ -74,16 +75,7 @@ def test_trajectory_is_what_the_spec_says_and_a_killed_run_goes_on(tmp_path: Pat
     assert trajectory.frame_interval(run) == 2.5
     np.testing.assert_array_equal(run.bond, SPEC.topology()[2])
     assert "LAMMPS" in run.attrs["provenance"]
-    segment = Lammps.segment
-
-    def killed(engine: Lammps, k: int, *state: Any) -> Any:
-        if k == 2:
-            raise KeyboardInterrupt
-        return segment(engine, k, *state)
-
-    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
-        patch.setattr(Lammps, "segment", killed)
-        run_md(BY_LAMMPS, tmp_path / "b.nc")
+    run_until(BY_LAMMPS, tmp_path / "b.nc", segment=2)
     assert len(list((tmp_path / "b.nc.partial").glob("0*.npz"))) == 2
     assert run_md(BY_LAMMPS, tmp_path / "b.nc").read_bytes() == (tmp_path / "a.nc").read_bytes()
     # Beads of mass 1 at kT = 1, of 20 frames.

@@ -22,7 +22,7 @@ from ..data import trajectory
 from ..errors import MlcgmdError
 from ..paths import SHIPPED
 from .engine import Engine
-from .openmm import OpenMM
+from .openmm import OpenMM, force
 
 ANGSTROM = 0.1
 """nm"""
@@ -144,7 +144,7 @@ class ElectrolyteSpec:
             rigidWater=False,
             hydrogenMass=HYDROGEN_MASS,
         )
-        pairs = next(f for f in system.getForces() if isinstance(f, openmm.NonbondedForce))
+        pairs = force(system, "Nonbonded")
         polymer = int((self.component() == 0).sum())
         for i in range(polymer, system.getNumParticles()):
             charge, sigma, epsilon = pairs.getParticleParameters(i)

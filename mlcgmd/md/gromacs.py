@@ -22,7 +22,7 @@ from ..data.periodic import molecules_from_bonds, unwrapped
 from ..errors import MissingPackageError, MlcgmdError
 from .electrolyte import ElectrolyteSpec
 from .engine import Engine, State, explained, steps_of
-from .openmm import at_mean_volume, compressed
+from .openmm import at_mean_volume, atom_kinds, compressed, force
 
 BAROSTAT = {"pcoupl": "C-rescale", "tau-p": 5.0, "compressibility": 4.5e-5}
 """Stochastic cell rescaling, whose ensemble depends on neither of these, ps and 1/bar."""
@@ -204,13 +204,9 @@ def _read_g96(path: Path) -> State:
 
 
 def _pairs(system: openmm.System) -> dict[str, Any]:
-    pairs = _force(system, "Nonbonded")
+    pairs = force(system, "Nonbonded")
     cutoff = pairs.getCutoffDistance()._value
     return {"rcoulomb": cutoff, "rvdw": cutoff, "DispCorr": "EnerPres" if pairs.getUseDispersionCorrection() else "no"}
-
-
-def _force(system: openmm.System, name: str) -> openmm.Force:
-    return next(force for force in system.getForces() if type(force).__name__ == f"{name}Force")
 
 
 def _topology(system: openmm.System, bond: np.ndarray) -> str:
@@ -218,10 +214,9 @@ def _topology(system: openmm.System, bond: np.ndarray) -> str:
 
     Exclusions and 1-4 pairs are those of ``system``, not made by GROMACS from bonds.
     """
-    pairs = _force(system, "Nonbonded")
-    atoms = [[x._value for x in pairs.getParticleParameters(i)] for i in range(system.getNumParticles())]
-    lj = sorted({(sigma, epsilon) for _, sigma, epsilon in atoms})
-    molecule = molecules_from_bonds(bond, len(atoms))
+    pairs = force(system, "Nonbonded")
+    charges, kind, lj = atom_kinds(system)
+    molecule = molecules_from_bonds(bond, len(charges))
     first = np.searchsorted(molecule, np.arange(molecule[-1] + 1))
     parts: list[dict[str, list[str]]] = [{} for _ in first]
 
@@ -230,19 +225,20 @@ def _topology(system: openmm.System, bond: np.ndarray) -> str:
         local = " ".join(str(int(i - first[m]) + 1) for i in members)
         parts[m].setdefault(section, []).append(f"{local} {' '.join(map(repr, values))}")
 
-    for i, (charge, *kind) in enumerate(atoms):
+    for i, charge in enumerate(charges):
         mass = system.getParticleMass(i)._value
         n = int(i - first[molecule[i]]) + 1
-        parts[molecule[i]].setdefault("atoms", []).append(f"{n} T{lj.index(tuple(kind))} 1 MOL A{n} {n} {charge!r} {mass!r}")
+        parts[molecule[i]].setdefault("atoms", []).append(f"{n} T{kind[i]} 1 MOL A{n} {n} {charge!r} {mass!r}")
     for k in range(system.getNumConstraints()):
         i, j, length = system.getConstraintParameters(k)
         add("constraints", (i, j), 2, length._value)
-    for i, j, length, spring in map(_force(system, "HarmonicBond").getBondParameters, range(_force(system, "HarmonicBond").getNumBonds())):
+    bonds = force(system, "HarmonicBond")
+    for i, j, length, spring in map(bonds.getBondParameters, range(bonds.getNumBonds())):
         add("bonds", (i, j), 1, length._value, spring._value)
-    angles = _force(system, "HarmonicAngle")
+    angles = force(system, "HarmonicAngle")
     for *members, angle, spring in map(angles.getAngleParameters, range(angles.getNumAngles())):
         add("angles", members, 1, math.degrees(angle._value), spring._value)
-    torsions = _force(system, "PeriodicTorsion")
+    torsions = force(system, "PeriodicTorsion")
     for *members, n, phase, barrier in map(torsions.getTorsionParameters, range(torsions.getNumTorsions())):
         add("dihedrals", members, 9, round(math.degrees(phase._value), 6), barrier._value, n)
     for i, j, charge, sigma, epsilon in map(pairs.getExceptionParameters, range(pairs.getNumExceptions())):

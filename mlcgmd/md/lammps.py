@@ -21,6 +21,7 @@ from ..errors import MissingPackageError
 from ..parallel import processor_time
 from .chain import BOND_CONSTANT, CUTOFF, EPSILON, TYPE_NAME, ChainSpec
 from .engine import Engine, State, explained
+from .openmm import atom_kinds, force
 
 SKIN = 1.0
 """Neighbour-list skin (sigma), the fastest of 0.3 to 1.0 for chains of 100 and 200 beads."""
@@ -87,7 +88,7 @@ def energies_and_forces(
     ``system`` has one, differ by a share of 1 / N: the engines count pairs of an atom with itself differently.
     Kinds are "bond", "angle", "torsion", "nonbonded".
     """
-    pairs = next(f for f in system.getForces() if isinstance(f, openmm.NonbondedForce))
+    pairs = force(system, "Nonbonded")
     text, lj = _atoms_file(system, bond, position, box)
     cutoff = 10 * pairs.getCutoffDistance()._value
     tail = "yes" if pairs.getUseDispersionCorrection() else "no"
@@ -218,24 +219,21 @@ def _data_file(spec: ChainSpec, position: np.ndarray) -> str:
 
 def _atoms_file(system: openmm.System, bond: np.ndarray, position: np.ndarray, box: np.ndarray) -> tuple[str, list[tuple[float, float]]]:
     """The data file of :func:`energies_and_forces`, and sigma (nm) and epsilon (kJ/mol) of its atom types."""
-    force = {type(f).__name__: f for f in system.getForces()}
-    bonds, angles, torsions = (force[f"{name}Force"] for name in ("HarmonicBond", "HarmonicAngle", "PeriodicTorsion"))
-    pairs = force["NonbondedForce"]
-    atoms = [[x._value for x in pairs.getParticleParameters(i)] for i in range(system.getNumParticles())]
-    lj = sorted({(sigma, epsilon) for _, sigma, epsilon in atoms})
+    bonds, angles, torsions = (force(system, name) for name in ("HarmonicBond", "HarmonicAngle", "PeriodicTorsion"))
+    charges, kinds, lj = atom_kinds(system)
     # Bonds of fixed length have no force, but they too say which atoms are neighbours of neighbours.
     springs = {(i, j): (length._value, k._value) for i, j, length, k in map(bonds.getBondParameters, range(bonds.getNumBonds()))}
     springs = {(int(i), int(j)): springs.get((i, j), springs.get((j, i), (0.1, 0.0))) for i, j in bond}
     bends = [angles.getAngleParameters(k) for k in range(angles.getNumAngles())]
     twists = [torsions.getTorsionParameters(k) for k in range(torsions.getNumTorsions())]
-    lines = ["all atoms", "", f"{len(atoms)} atoms", f"{len(springs)} bonds", f"{len(bends)} angles", f"{len(twists)} dihedrals"]
+    lines = ["all atoms", "", f"{len(charges)} atoms", f"{len(springs)} bonds", f"{len(bends)} angles", f"{len(twists)} dihedrals"]
     lines += [
         f"{n} {what} types" for n, what in ((len(lj), "atom"), (len(springs), "bond"), (len(bends), "angle"), (len(twists), "dihedral"))
     ]
     lines += ["", *(f"0 {edge!r} {a}lo {a}hi" for edge, a in zip(box.tolist(), "xyz", strict=True)), "", "Masses", ""]
     lines += [f"{t} 1.0" for t in range(1, len(lj) + 1)] + ["", "Atoms # full", ""]
-    for i, ((charge, *kind), x) in enumerate(zip(atoms, position.tolist(), strict=True), 1):
-        lines.append(f"{i} 1 {lj.index(tuple(kind)) + 1} {charge!r} " + " ".join(map(repr, x)))
+    for i, (charge, kind, x) in enumerate(zip(charges, kinds, position.tolist(), strict=True), 1):
+        lines.append(f"{i} 1 {kind + 1} {charge!r} " + " ".join(map(repr, x)))
     tables: dict[str, tuple[list[str], list[str]]] = {
         "Bond": ([f"{k / 2 / KJ / 100!r} {10 * length!r}" for length, k in springs.values()], [f"{i + 1} {j + 1}" for i, j in springs]),
         "Angle": (

@@ -38,6 +38,19 @@ class OpenMMSpec(Spec, Protocol):
     def start(self) -> np.ndarray: ...
 
 
+def force(system: openmm.System, name: str) -> openmm.Force:
+    """The one of its forces that is called so, without the ending "Force"."""
+    return next(one for one in system.getForces() if type(one).__name__ == f"{name}Force")
+
+
+def atom_kinds(system: openmm.System) -> tuple[list[float], list[int], list[tuple[float, float]]]:
+    """Charge (e) of each atom, its kind, and sigma (nm) and epsilon (kJ/mol) of each kind, for the files of other engines."""
+    pairs = force(system, "Nonbonded")
+    atoms = [[x._value for x in pairs.getParticleParameters(i)] for i in range(system.getNumParticles())]
+    kinds = sorted({(sigma, epsilon) for _, sigma, epsilon in atoms})
+    return [charge for charge, *_ in atoms], [kinds.index((sigma, epsilon)) for _, sigma, epsilon in atoms], kinds
+
+
 @dataclass(frozen=True)
 class OpenMM:
     """An :class:`.engine.Engine`. Each segment has a context of its own, on one thread and with deterministic forces."""

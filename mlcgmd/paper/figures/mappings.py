@@ -14,13 +14,17 @@ from ..provenance import captioned
 from .style import MD, MODEL, OTHER, WIDTH, shades
 
 
-def _panels() -> tuple[Figure, dict[str, Axes]]:
-    """A panel for each property, with its name."""
+def _panels(below: str, beside: str) -> tuple[Figure, dict[str, Axes]]:
+    """A panel for each property, with its name, and the words below the lowest and beside the first of each row."""
     figure, axes = plt.subplots(2, 3, figsize=(WIDTH, 4.6))
     panels = dict(zip(PROPERTIES, axes.flat, strict=True))
     for name, axis in panels.items():
         axis.set_title(PROPERTIES[name].replace("of the ", "of the\n"), fontsize=7)
         axis.set(xscale="log", yscale="log")
+    for axis in axes[-1]:
+        axis.set_xlabel(below)
+    for axis in axes[:, 0]:
+        axis.set_ylabel(beside)
     return figure, panels
 
 
@@ -31,7 +35,7 @@ def mapping_errors(table: pd.DataFrame) -> Figure:
 
     ``table``: of :func:`.mappings.joined`.
     """
-    figure, panels = _panels()
+    figure, panels = _panels("beads per chain", "error")
     families = list(dict.fromkeys(table.family))
     plain = [family for family in families if not family.startswith("random")]
     colours = dict(zip(plain, shades(len(plain)), strict=True))
@@ -45,10 +49,6 @@ def mapping_errors(table: pd.DataFrame) -> Figure:
         axis.xaxis.set_major_formatter(ScalarFormatter())
         axis.xaxis.set_minor_formatter(NullFormatter())
         axis.set_xticks([5, 10, 20])
-    for axis in list(panels.values())[3:]:
-        axis.set_xlabel("beads per chain")
-    for axis in list(panels.values())[::3]:
-        axis.set_ylabel("error")
     handles = dict(zip(*reversed(panels["rg2.emd"].get_legend_handles_labels()), strict=True))
     figure.legend(handles.values(), handles, frameon=False, fontsize=7, loc="outside lower center", ncols=4)
     sns.despine(figure)
@@ -82,7 +82,7 @@ def predicted_errors(predictions: pd.DataFrame) -> Figure:
 
     ``predictions``: of :func:`.hypotheses.predicted`.
     """
-    figure, panels = _panels()
+    figure, panels = _panels("predicted", "measured")
     for name, axis in panels.items():
         group = predictions[(predictions.property == name) & np.isfinite(predictions.measured)]
         random = group.family.str.startswith("random")
@@ -91,9 +91,5 @@ def predicted_errors(predictions: pd.DataFrame) -> Figure:
         if len(group):
             ends = [group[["predicted", "measured"]].min().min(), group[["predicted", "measured"]].max().max()]
             axis.plot(ends, ends, ":", color=MD)
-    for axis in list(panels.values())[3:]:
-        axis.set_xlabel("predicted")
-    for axis in list(panels.values())[::3]:
-        axis.set_ylabel("measured")
     sns.despine(figure)
     return figure
