@@ -66,9 +66,14 @@ def test_ions_that_walk_alone_conduct_as_nernst_and_einstein_say() -> None:
     e = Ensemble.of(simulated("salt", frames=1500, speed=0.5))
     shared = common(e, temperature=300.0)
     alone, together = measures.nernst_einstein(e, shared), measures.collective(e, shared)
-    assert together.value == pytest.approx(alone.value, abs=4 * np.hypot(alone.error, together.error))
+    # In the frame of the centre of mass a heavy ion moves less; the current does not feel the frame.
+    weight = e.mass / e.mass.sum()
+    molecule = np.bincount(e.molecule, weight)
+    li, pf6 = (1 - 2 * weight[e.beads(name)].mean() + (molecule**2).sum() for name in ("Li", "PF6"))
+    independent = (li + pf6) / 2
+    assert together.value == pytest.approx(alone.value / independent, abs=4 * np.hypot(alone.error, together.error))
     share = measures.transference(e, shared)
-    assert share.value == pytest.approx(0.5, abs=4 * share.error) and share.error < 0.1
+    assert share.value == pytest.approx(li / (li + pf6), abs=4 * share.error) and share.error < 0.01
 
 
 def test_first_shell_holds_the_neighbours_that_are_there() -> None:

@@ -30,12 +30,30 @@ def test_brownian_motion_has_its_diffusion_coefficient() -> None:
     assert ends == pytest.approx(0.02e-4, rel=0.05)
 
 
-def test_the_error_is_that_of_repeated_runs() -> None:
-    fits = [t.diffusion(brownian(0.02, 1, 400, 10, seed=k), 4.0, window=(40.0, 160.0)) for k in range(60)]
-    spread = np.std([f.value for f in fits])
-    # Blocks cannot use displacements across their edges: the error may come out too large, not too small.
-    assert 0.9 * spread < np.mean([f.error for f in fits]) < 2 * spread
-    assert np.mean([f.value for f in fits]) == pytest.approx(0.02e-4, abs=3 * spread / np.sqrt(60))
+@pytest.mark.parametrize(("n", "window", "replicas", "frames"), [(6, (50, 300), 1, 2000), (6, (5, 30), 1, 2000), (1, (1, 4), 8, 500)])
+def test_the_error_is_that_of_repeated_runs(n: int, window: tuple[float, float], replicas: int, frames: int) -> None:
+    fits = [t.diffusion(brownian(0.02, replicas, frames, n, 1.0, seed=k), 1.0, window) for k in range(80)]
+    value, error, exponent, exponent_error = (
+        np.array([getattr(f, k) for f in fits]) for k in ("value", "error", "exponent", "exponent_error")
+    )
+    # The spread of 80 has a standard error of 8 %.
+    assert np.std((value - 0.02e-4) / error) == pytest.approx(1, abs=0.2)
+    assert np.std((exponent - 1) / exponent_error) == pytest.approx(1, abs=0.35)
+    assert value.mean() == pytest.approx(0.02e-4, abs=3 * value.std() / np.sqrt(80))
+    lag, msd = (
+        np.arange(window[0], window[1] + 1),
+        [t.mean_squared_displacement(brownian(0.02, replicas, frames, n, 1.0, seed=k)) for k in range(80)],
+    )
+    plain = np.polyfit(lag, np.array([m.mean(axis=0)[int(window[0]) : int(window[1]) + 1] for m in msd]).T, 1)[0] / 6e4
+    assert value.std() < (0.8 if n > 1 else 1) * plain.std()  # what unweighted least squares gives, of many or of few lags
+
+
+def test_parts_of_one_molecule_count_as_one() -> None:
+    centre = brownian(0.02, 1, 1000, 5)
+    together = np.repeat(centre, 8, axis=2)
+    one, all_of_them, alone = (t.diffusion(x, 4.0, (40.0, 200.0), n) for x, n in ((together, 5), (together, None), (centre, None)))
+    assert one.value == pytest.approx(alone.value) and one.error == pytest.approx(alone.error)
+    assert all_of_them.error == pytest.approx(one.error / np.sqrt(8))
 
 
 def test_ballistic_and_caged_motion_are_not_diffusive() -> None:
@@ -90,9 +108,9 @@ def test_pairs_that_stay_together_carry_no_current() -> None:
     assert abs(t.collective_conductivity(position, charge, 4.0, 8000.0, 450.0, window).value) < 0.01 * independent
 
 
-def test_short_runs_have_wide_errors_and_one_block_none() -> None:
-    assert np.isfinite(t.diffusion(brownian(0.02, 1, 8), 4.0).value)
-    assert np.isnan(t.diffusion(brownian(0.02, 1, 20), 4.0, (8.0, 64.0)).error)
+def test_short_runs_have_wide_errors() -> None:
+    short, long = (t.diffusion(brownian(0.02, 1, frames), 4.0, (4.0, 8.0)) for frames in (8, 800))
+    assert short.error == pytest.approx(10 * long.error, rel=0.3)
     with pytest.raises(TooShortError, match="at least 4"):
         t.diffusion(brownian(0.02, 1, 3), 4.0)
     with pytest.raises(TooShortError, match="400"):

@@ -91,7 +91,8 @@ def fits(runs: Sequence[Ensemble], species: Species, window: tuple[float, float]
     for run in runs:
         try:
             holds = window is not None and window[1] <= 0.5 * run.length
-            found.append(transport.diffusion(run.sites(species), run.interval, window if holds else None))
+            molecules = len(run.molecules(species.component))
+            found.append(transport.diffusion(run.sites(species), run.interval, window if holds else None, molecules))
         except statistics.TooShortError:
             return []
     return found

@@ -2,7 +2,7 @@
 
 Positions are unwrapped, in angstrom, (R, F, n, 3) of R replicas of F frames; times in ps; diffusion coefficients in cm^2/s;
 conductivities in S/cm. Everything is fitted to a mean squared displacement, in a range of lags that its own
-logarithmic slope chooses (:func:`fit_window`).
+logarithmic slope chooses (:func:`fit_window`), by generalised least squares (:func:`diffusion`).
 """
 
 from typing import NamedTuple
@@ -10,6 +10,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike
 from scipy import constants, fft
+from scipy.optimize import curve_fit
 from scipy.signal import savgol_filter
 
 from ..errors import MlcgmdError
@@ -27,8 +28,9 @@ SPAN = 4
 """Longest over shortest lag of a fit to a lone centre of mass: it diffuses from the start, and long lags are few."""
 PER_OCTAVE = 8
 """Points of the local exponent per doubling of the lag."""
-MAX_BLOCKS = 8
-"""Most blocks that one replica is cut into for the error."""
+POINTS = 5
+"""Most lags that a fit takes, equally spaced in their logarithm. More of them say hardly more (the spread of D falls by 5 %), and are so
+correlated that a little noise that is not Brownian, such as rattling in a cage, decides."""
 
 
 class Window(NamedTuple):
@@ -50,7 +52,10 @@ class Fit(NamedTuple):
     window: tuple[float, float]
     """shortest and longest lag, ps"""
     exponent: float
+    exponent_error: float
+    """its standard error"""
     diffusive: bool
+    """whether the exponent is within :data:`TOLERANCE` of 1, and within two of its standard errors; if not, D is an apparent one"""
 
 
 def _replicas(position: ArrayLike, interval: float = 1.0) -> np.ndarray:
@@ -210,45 +215,57 @@ def free_diffusion(mass: float, friction: float, temperature: float = 1.0) -> fl
     return temperature / (mass * friction)
 
 
-def _slope(msd: np.ndarray, low: int, high: int) -> np.ndarray:
-    """Least-squares slope (R,) of MSDs (R, F) per frame, over the lags ``low`` to ``high``."""
-    lag = np.arange(low, high + 1) - 0.5 * (low + high)
-    return msd[:, low : high + 1] @ lag / (lag @ lag)
+def _straight(x: np.ndarray, slope: float, intercept: float) -> np.ndarray:
+    return slope * x + intercept
 
 
-def diffusion(position: np.ndarray, interval: float, window: tuple[float, float] | None = None) -> Fit:
-    """Self-diffusion coefficient of the particles (R, F, n, 3), frames ``interval`` ps apart: slope of the MSD / 6, in cm^2/s.
+def _least_squares(x: np.ndarray, y: np.ndarray, covariance: np.ndarray) -> tuple[float, float]:
+    """Slope of a straight line through correlated values by generalised least squares, and its standard error."""
+    best, errors = curve_fit(_straight, x, y, p0=np.polyfit(x, y, 1), sigma=covariance, absolute_sigma=True)
+    return float(best[0]), float(np.sqrt(errors[0, 0]))
 
-    ``window`` in ps fixes the range of lags, so that two runs are compared over the same; by default that of :func:`fit_window`.
-    The error is that of the mean over blocks: each replica is cut into stretches at least 1.25 times the longest
-    lag (at most :data:`MAX_BLOCKS`), which with the replicas count as independent; NaN with one block in all.
+
+def diffusion(position: np.ndarray, interval: float, window: tuple[float, float] | None = None, independent: int | None = None) -> Fit:
+    r"""Self-diffusion coefficient of the particles (R, F, n, 3), frames ``interval`` ps apart: slope of the MSD / 6, in cm^2/s.
+
+    A straight line through the MSD over up to :data:`POINTS` lags, by generalised least squares with the covariance that the MSD of
+    n Brownian particles in F frames has for lags :math:`k \le l \ll F` (Qian et al. 1991, Bullerjahn et al. 2020),
+
+    .. math:: \frac{2}{3 n F} \langle k \rangle \langle l \rangle\, k \left(1 - \frac{k}{3 l}\right)
+
+    with :math:`\langle k \rangle` the MSD itself, smoothed by a power law; the standard error comes with it. The exponent is that of
+    this law, fitted in the same way. Six Brownian particles over lags of 50 to 300 of 2,000 frames: D has a spread of 8 %, unweighted least
+    squares 12 %.
+
+    Args:
+        position: unwrapped.
+        interval: ps.
+        window: range of lags in ps, so that two runs are compared over the same; by default that of :func:`fit_window`.
+        independent: how many of the n particles move independently, such as the number of molecules that they are parts of; by default all.
 
     Raises:
         TooShortError: fewer than four frames, or the window is beyond the run.
         MlcgmdError: wrong shape, positions that are not finite or do not move, an interval that is not positive.
     """
     position = _replicas(position, interval)
-    msd = mean_squared_displacement(position)
-    mean = msd.mean(axis=0)
-    chosen = fit_window(mean)
+    replicas, frames, particles = position.shape[:3]
+    msd = mean_squared_displacement(position).mean(axis=0)
+    chosen = fit_window(msd)
     low, high = (chosen.low, chosen.high) if window is None else (window[0] / interval, window[1] / interval)
     first = max(1, round(low))
     last = max(first + 1, round(high))
-    frames = len(mean)
     if last >= frames:
         raise TooShortError(f"{frames} frames of {interval:g} ps hold no lag of {last * interval:g} ps; give a longer run or no window")
-    if window is not None:
-        lag = np.arange(first, last + 1)
-        exponent = float(np.polyfit(np.log(lag), np.log(mean[lag]), 1)[0])
-        chosen = Window(first, last, exponent, abs(exponent - 1) <= TOLERANCE)
+    lag = np.unique(np.geomspace(first, last, POINTS).round().astype(int))
+    short, long = np.minimum.outer(lag, lag), np.maximum.outer(lag, lag)
+    relative = 2 / 3 * short * (1 - short / (3 * long)) / (replicas * frames * (independent or particles))
+    logarithm = np.log(lag), np.log(msd[lag])
+    exponent, exponent_error = _least_squares(*logarithm, relative)
+    law = np.exp(np.polyval(np.polyfit(*logarithm, 1), logarithm[0]))
+    value, error = _least_squares(lag.astype(float), msd[lag], relative * np.outer(law, law))
     scale = CM2_PER_S / (6 * interval)
-    blocks = max(1, min(MAX_BLOCKS, frames // int(np.ceil(1.25 * last))))
-    length = frames // blocks
-    parts = position[:, : blocks * length].reshape(-1, length, *position.shape[2:])
-    slopes = _slope(mean_squared_displacement(parts), first, last)
-    error = float(slopes.std(ddof=1) / np.sqrt(len(slopes))) if len(slopes) > 1 else np.nan
-    value = float(_slope(msd, first, last).mean())
-    return Fit(scale * value, scale * error, (first * interval, last * interval), chosen.exponent, chosen.diffusive)
+    diffusive = abs(exponent - 1) <= min(TOLERANCE, 2 * exponent_error)
+    return Fit(scale * value, scale * error, (first * interval, last * interval), exponent, exponent_error, diffusive)
 
 
 def _per_volume(volume: float, temperature: float) -> float:
