@@ -2,13 +2,14 @@
 
 import ast
 import json
+from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
 import pytest
 
 from mlcgmd.analysis import scores
-from mlcgmd.paper import headlines, results, rows, speed
+from mlcgmd.paper import electrolyte_rows, headlines, results, rows, speed
 from mlcgmd.paper.budget import Budget
 from mlcgmd.paper.results import Row
 from mlcgmd.paths import CHECKOUT, SHIPPED
@@ -87,32 +88,78 @@ def test_cost_is_that_of_the_budget() -> None:
     assert found["chain.budget_md.rg2.rms"]["value"] == pytest.approx(0.01 * np.sqrt(1000 / 188_000))
 
 
-def test_no_target_of_diffusion_is_below_what_two_md_runs_differ_by() -> None:
+def diffusion_table(diffusive: Sequence[bool], error: float = 0.0) -> pd.DataFrame:
     sources = {"md": 1.0, "md a": 1.0, "md b": 10**0.3, "model": 2.0, "short_md": 1.0, "equal_cost": 1.0}
-    table = pd.DataFrame(
+    return pd.DataFrame(
         [
             {"composition": f"set/test-00{k}", "species": species, "source": source, "value": value, "endpoint": value}
-            for k in range(2)
+            | {"error": error * value, "diffusive": free}
+            for k, free in enumerate(diffusive)
             for species in headlines.SPECIES
             for source, value in sources.items()
         ]
     )
-    summary = dict.fromkeys(("D.li", "D.tfsi", "D.chain"), np.log10(2.0)) | {"md.D.li": 0.3, "md.D.tfsi": 0.05, "md.D.chain": 0.1}
-    keys = [f"{prefix}D.{kind}{end}" for prefix in ("", "md.", "short_md.", "equal_cost.") for kind in ("li", "tfsi", "chain")
-            for end in ("", ".endpoint")]  # fmt: skip
-    found = by_id(rows.diffusion(dict.fromkeys(keys, 0.0) | summary, table))
-    assert [found[f"spe.D.{kind}"]["target"] for kind in ("li", "tfsi", "chain")] == ["<= 0.3", "<= 0.1", "<= 0.1"]
-    assert [name for name, row in found.items() if row["target"]] == ["spe.D.li", "spe.D.tfsi", "spe.D.chain"]
-    assert found["spe.D.li"]["n"] == 2 and found["spe.D.li"]["error"] == pytest.approx(0)
+
+
+def test_diffusion_is_judged_where_md_diffuses() -> None:
+    found = by_id(electrolyte_rows.diffusion(diffusion_table([True, True, False])))
+    assert found["spe.D.li"]["n"] == 2 and found["spe.D.li.apparent"]["n"] == 1
+    assert found["spe.D.li"]["value"] == pytest.approx(np.log10(2)) and found["spe.D.li"]["error"] == pytest.approx(0)
+    assert found["spe.md.D.chain_centre"]["value"] == pytest.approx(0.3)
+    assert [name for name, row in found.items() if row["target"]] == ["spe.D.li", "spe.D.tfsi", "spe.D.chain_centre"]
+    assert found["spe.D.tfsi"]["target"] == "<= 0.08" and found["spe.D.tfsi.perfect"]["value"] == 0
+
+
+def test_no_target_of_diffusion_is_below_what_a_perfect_model_reads() -> None:
+    found = by_id(electrolyte_rows.diffusion(diffusion_table([True, True], error=0.3)))
+    perfect = np.sqrt(2 / np.pi) * 0.3 * np.sqrt(2) / np.log(10)
+    assert found["spe.D.li.perfect"]["value"] == pytest.approx(perfect)
+    assert found["spe.D.li"]["target"] == f"<= {1.5 * perfect:.2g}"
+
+
+def test_a_regression_stands_beside_the_model() -> None:
+    table = diffusion_table([True, True])
+    regression = pd.DataFrame(dict.fromkeys(headlines.SPECIES, 4.0), index=table.composition.unique())
+    found = by_id(electrolyte_rows.diffusion(table, regression))
+    assert found["spe.D.li.regression"]["value"] == pytest.approx(np.log10(4))
+    assert found["spe.D.over_regression"]["value"] == pytest.approx(0.5) and found["spe.D.over_regression"]["n"] == 6
+
+
+def test_structure_tells_the_worst_beside_a_perfect_model() -> None:
+    def row(measure: str, md: float, value: float, perfect: float, system: str = "s/test-000") -> dict[str, object]:
+        known = {"system": system, "measure": measure, "md": md, "value": value, "perfect": perfect, "md_error": 0.1 * md}
+        return known | {"error": 0.1 * value, "difference": abs(value - md) if measure.startswith(("neigh", "step")) else value}
+
+    table = pd.DataFrame(
+        [
+            *(row("neighbours.Li-TFSI", md, value, 0.1, f"s/test-00{k}") for k, (md, value) in enumerate([(0.5, 1.0), (1.0, 0.5)])),
+            row("neighbours.Li-polymer", 6.0, 7.0, 0.2),
+            row("neighbours.polymer-Li", 1.0, 9.0, 0.2),
+            *(row(f"rdf.{pair}", 0.1, value, 0.1) for pair, value in (("Li-Li", 0.1), ("TFSI-Li", 0.4))),
+            *(row(f"bond.emd_over_std.{name}", 0.1, value, 0.05) for name, value in (("TFSI", 0.1), ("polymer", 0.2))),
+            row("angle.emd.polymer", 2.0, 4.0, 1.0),
+            *(row(f"step.{name}", 2.0, value, 0.1) for name, value in (("Li", 1.8), ("TFSI", 2.2), ("polymer", 2.0))),
+        ]
+    )
+    local = pd.DataFrame({"bond_emd": [0.01], "bond_emd_md": [0.002]})
+    found = {name: entry["value"] for name, entry in by_id(electrolyte_rows.structure(table, local)).items()}
+    assert found["spe.contact_pairs.log2"] == pytest.approx(1) and found["spe.coordination.error"] == pytest.approx(1)
+    assert found["spe.contact_pairs.perfect"] == pytest.approx(np.sqrt(2 / np.pi) * np.hypot(0.1, 0.1) / np.log(2))
+    assert (found["spe.rdf.over_perfect"], found["spe.rdf.over_perfect.worst"]) == pytest.approx((2.5, 4))
+    assert (found["spe.bond.emd_over_std"], found["spe.angle.emd"], found["spe.angle.emd.perfect"]) == (0.2, 4, 1)
+    assert found["spe.one_step.msd_ratio.lowest"] == pytest.approx(0.81) and found["spe.one_step.msd_ratio.highest"] == pytest.approx(1.21)
 
 
 def test_errors_of_mean_conductivities_are_those_of_independent_runs() -> None:
     names = ("nernst_einstein", "collective")
     table = pd.DataFrame({"source": ["md", "md", "model"], "transference": [0.2, 0.4, 0.1], "collective_transference": 0.5})
     table = table.assign(**{name: [1.0, 3.0, 5.0] for name in names}, **{f"{name}_error": [0.3, 0.4, 0.1] for name in names})
-    found = by_id(rows.conductivity(table))
+    found = by_id(electrolyte_rows.conductivity(table))
     assert (found["spe.md.conductivity.collective"]["value"], found["spe.md.conductivity.collective"]["error"]) == (2, 0.25)
     assert found["spe.md.transference"]["value"] == pytest.approx(0.3) and found["spe.transference"]["n"] == 1
+    assert found["spe.md.haven_ratio"]["value"] == 1 and found["spe.haven_ratio"]["error"] == pytest.approx(0.02 * np.sqrt(2))
+    noisy = by_id(electrolyte_rows.conductivity(table.assign(collective_error=4.0)))
+    assert "spe.md.haven_ratio" not in noisy and "spe.md.conductivity.collective" in noisy
 
 
 def test_the_recorded_speeds_are_those_of_the_shipped_tables(tmp_path) -> None:

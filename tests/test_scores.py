@@ -7,10 +7,11 @@ import numpy as np
 import pandas as pd
 import pytest
 import xarray as xr
+from mixtures import ensemble
 from toys import toy_boxes, toy_electrolyte, toy_systems
 
-from mlcgmd.analysis import estimates, liquids, scores
-from mlcgmd.analysis.ensemble import Case, Ensemble, cases, pooled
+from mlcgmd.analysis import estimates, scores
+from mlcgmd.analysis.ensemble import Case, Ensemble, Species, cases, pooled
 from mlcgmd.data import simulation
 from mlcgmd.model.system import CoarseSystem, coarse_grain
 from mlcgmd.paper import headlines
@@ -112,13 +113,12 @@ def test_a_simulation_equal_to_md_scores_zero(boxes: list[CoarseSystem]) -> None
         scores.structures(by_name, PAIRS),
         scores.diffusion(by_name, {"short": 80.0}, SPECIES),
     )
-    # A peak that MD itself has not is none to compare, so of the shifts only those that count.
-    assert (found.loc[found.kept, "shift"] == 0).all() and (found.distance < 1e-12).all() and (found.distance_md > 0).all()
+    assert (found.distance < 1e-12).all() and (found.distance_md > 0).all()
     values = headlines.of_electrolytes(found, local, table)
-    zero = ("rdf.distance_over_md", "bond.emd", "angle.emd", "D.li", "D.tfsi", "D.chain", "D.li.endpoint", "D.tfsi.endpoint")
+    zero = ("rdf.distance_over_md", "bond.emd", "angle.emd", "D.li", "D.tfsi", "D.chain_centre", "D.li.endpoint", "D.tfsi.endpoint")
     for name in zero:
         assert values[name] == pytest.approx(0, abs=1e-5), name
-    for name in ("md.D.li", "md.D.chain.endpoint", "short.D.tfsi"):
+    for name in ("md.D.li", "md.D.chain_centre.endpoint", "short.D.tfsi"):
         assert values[name] > 0.005, name
 
 
@@ -147,21 +147,16 @@ def test_species_of_the_paper_are_those_of_the_rule_at_the_level_of_the_book(box
             assert of_rule[species.component] == species
 
 
-def test_a_shifted_peak_and_a_lost_one(boxes: list[CoarseSystem]) -> None:
-    r = np.arange(0.05, 6, 0.1)
-
-    class Fake(Ensemble):
-        def rdf(self, a: str, b: str, r_max: float, width: float = liquids.BIN) -> liquids.Rdf:
-            centre = 3.0 if self.name == "md" else 3.4
-            g = np.exp(-((r - centre) ** 2) / 0.2) if self.name == "md" or a != b else np.ones_like(r)
-            return liquids.Rdf(r, g, g)
-
-    md, model = (Fake(**{**vars(Ensemble.of(boxes[0])), "name": name}) for name in ("md", "model"))
-    case = Case([md], (md, md), model)
-    table = scores.structures({"x": case}, PAIRS).set_index("pair")
-    assert table.loc["Li-chain", "shift"] == pytest.approx(0.4, abs=0.01)
-    assert table.loc["Li-Li", "shift"] == pytest.approx(case.r_max() - 3.0, abs=0.01)
-    assert table.kept.all()
+def test_runs_that_differ_are_not_called_diffusive() -> None:
+    ions = {"Li": Species("Li", centres=False)}
+    first, second, quick = (
+        replace(ensemble("salt", frames=600, seed=k, speed=speed), name=f"walk/test-000-{k}") for k, speed in ((1, 0.5), (2, 0.5), (2, 1.5))
+    )
+    alike, unlike = (scores.diffusion(cases(pair), {}, ions).set_index("source") for pair in ((first, second), (first, quick)))
+    assert alike.diffusive["md"] and unlike.diffusive["md b"] and not unlike.diffusive["md"]
+    a, b = unlike.value["md a"], unlike.value["md b"]
+    assert b > 5 * a and unlike.value["md"] == pytest.approx((a + b) / 2)
+    assert unlike.error["md"] == pytest.approx((b - a) / 2)  # more than either run's own error says
 
 
 def test_conductivity_of_independent_ions(boxes: list[CoarseSystem]) -> None:
@@ -206,5 +201,5 @@ def test_the_headlines_are_those_of_the_kind_of_system(chains: list[CoarseSystem
     assert set(headlines.score(md, [Ensemble.of(simulated(s)) for s in chains])) == set(headlines.CHAIN)
     assert headlines.score(md, [Ensemble.of(simulated(s, ["gone"])) for s in chains]) == {}
     one = [Ensemble.of(boxes[2])]
-    assert {"rdf.distance_over_md", "D.li", "md.D.chain"} <= set(headlines.score(one, [Ensemble.of(simulated(boxes[2]))]))
+    assert {"rdf.distance_over_md", "D.li", "md.D.chain_centre"} <= set(headlines.score(one, [Ensemble.of(simulated(boxes[2]))]))
     assert headlines.score(one, [Ensemble.of(simulated(boxes[2], ["gone"]))]) == {}

@@ -12,6 +12,7 @@ import pandas as pd
 import xarray as xr
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import shortest_path
+from sklearn.linear_model import LinearRegression
 from sklearn.pipeline import Pipeline
 
 from ..errors import MlcgmdError
@@ -62,6 +63,26 @@ class Regression:
         """The property (n,) of molecules with these ``counts`` (n, types)."""
         counts = np.asarray(counts, np.float64)
         return counts.sum(axis=1) * self.model.predict(_features(counts))
+
+
+def log_linear(conditions: np.ndarray, values: np.ndarray, unseen: np.ndarray) -> np.ndarray:
+    """A positive property (m,) at ``unseen`` conditions (m, k), such as salt and inverse temperature: its logarithm is linear in them.
+
+    Args:
+        conditions: (n, k) of the training systems.
+        values: of the property there (n,).
+        unseen: (m, k).
+
+    >>> log_linear([[0.0], [1.0], [2.0]], [1.0, 10.0, 100.0], [[3.0]]).round().tolist()
+    [1000.0]
+
+    Raises:
+        MlcgmdError: values that are not positive.
+    """
+    known = np.asarray(values, np.float64)
+    if not (known > 0).all():
+        raise MlcgmdError(f"only positive values have a logarithm, not {known.min():g}; leave these systems out")
+    return np.exp(LinearRegression().fit(conditions, np.log(known)).predict(unseen))
 
 
 def _features(counts: np.ndarray) -> np.ndarray:

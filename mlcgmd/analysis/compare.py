@@ -13,8 +13,9 @@ from ..errors import MlcgmdError
 from . import estimates
 from .distances import expected_difference, expected_distance
 from .ensemble import Case, Ensemble, HasCoarse, cases, composition
-from .measures import MEASURES, WIDTH, Common, Measure, conducts, measures_of
+from .measures import MEASURES, Measure, conducts, measures_of
 from .molecules import ConstantMapError
+from .observables import WIDTH, Common
 from .statistics import ConstantSeriesError, Estimate, TooShortError
 
 Source = xr.Dataset | HasCoarse | Ensemble

@@ -63,6 +63,15 @@ MAP = Distance(_mean, _mismatch, 2, lambda _: 1.0)
 """One minus the correlation of two maps."""
 
 
+def each(distance: Distance) -> Distance:
+    """Mean of a distance over the columns of samples (n, k), such as the lengths of k bonds, that would hide each other in one pool."""
+
+    def between(md: np.ndarray, other: np.ndarray) -> float:
+        return float(np.mean([distance.between(a, b) for a, b in zip(md.T, other.T, strict=True)]))
+
+    return Distance(np.concatenate, between, distance.order, lambda x: float(np.mean([distance.most(column) for column in x.T])))
+
+
 def expected_difference(error: float, other: float) -> float:
     """Mean |difference| of two exact measurements with these standard errors: sqrt(2 / pi) of both together.
 

@@ -98,12 +98,22 @@ def fits(runs: Sequence[Ensemble], species: Species, window: tuple[float, float]
     return found
 
 
-def mean(values: Sequence[tuple[float, float]]) -> statistics.Estimate:
-    """Mean of independent (value, error) and its error: from their own errors, or, where one is NaN, from how much they differ."""
+def scatter(values: Sequence[tuple[float, float]]) -> float:
+    """How much independent (value, error) differ, over what their errors say (Birge ratio); NaN of one."""
     value, error = (np.array(x) for x in zip(*values, strict=True))
-    if np.isfinite(error).all():
-        return statistics.Estimate(value.mean(), float(np.sqrt((error**2).sum()) / len(value)))
-    return statistics.Estimate(value.mean(), float(value.std(ddof=1) / np.sqrt(len(value))) if len(value) > 1 else np.nan)
+    return float(np.sqrt((((value - value.mean()) / error) ** 2).sum() / (len(value) - 1))) if len(value) > 1 else np.nan
+
+
+def mean(values: Sequence[tuple[float, float]]) -> statistics.Estimate:
+    """Mean of independent (value, error) and its error.
+
+    It is that of their own errors or, if that is more, of how much they differ: an error from one run knows nothing of what takes longer
+    than the run. So is the scale factor of the Particle Data Group.
+    """
+    value, error = (np.array(x) for x in zip(*values, strict=True))
+    known = [float(np.sqrt((error**2).sum()) / len(value))] if np.isfinite(error).all() else []
+    differ = [float(value.std(ddof=1) / np.sqrt(len(value)))] if len(value) > 1 else []
+    return statistics.Estimate(value.mean(), max([*known, *differ], default=np.nan))
 
 
 def ions(ensemble: Ensemble, species: Mapping[str, Species]) -> dict[str, float]:

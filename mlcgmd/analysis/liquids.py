@@ -10,7 +10,7 @@ from scipy.ndimage import gaussian_filter1d
 from scipy.signal import find_peaks
 
 from ..errors import MlcgmdError
-from .molecules import _by_chunk, _indices
+from .molecules import _indices, by_chunk
 
 BIN = 0.1
 """Default width of a bin, angstrom."""
@@ -75,7 +75,7 @@ def rdf(
         d -= edges * np.round(d / edges)
         return np.histogram(np.sqrt(np.einsum("fpx,fpx->fp", d, d)), limit)[0][None]
 
-    counts = _by_chunk(count, position, 6 * len(i)).sum(axis=0) / len(position)
+    counts = by_chunk(count, position, 6 * len(i)).sum(axis=0) / len(position)
     shell = 4 / 3 * np.pi * np.diff(limit**3)
     return Rdf(limit[:-1] + width / 2, counts / (len(i) * shell / edges.prod()), counts.cumsum() / len(a))
 

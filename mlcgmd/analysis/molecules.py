@@ -16,7 +16,7 @@ CHUNK = 2**22
 """Most float64 values that an intermediate array holds (32 MiB)."""
 
 
-def _by_chunk(function: Callable[[np.ndarray], np.ndarray], position: np.ndarray, values_per_frame: int) -> np.ndarray:
+def by_chunk(function: Callable[[np.ndarray], np.ndarray], position: np.ndarray, values_per_frame: int) -> np.ndarray:
     """``function`` of chunks of frames in float64, joined along the frames; refuses what is no finite trajectory."""
     if position.ndim != 3 or position.shape[2] != 3:
         raise MlcgmdError(f"position must have shape (frames, particles, 3), not {position.shape}")
@@ -79,7 +79,7 @@ def internal_rg2(position: np.ndarray, mass: np.ndarray, bead: np.ndarray, n_bea
         r -= (weight @ r)[:, bead]
         return np.einsum("fnx,fnx,n->f", r, r, mass) / mass.sum()
 
-    return _by_chunk(spread, position, 3 * len(mass))
+    return by_chunk(spread, position, 3 * len(mass))
 
 
 def pair_distances(position: np.ndarray, pairs: np.ndarray | None = None) -> np.ndarray:
@@ -91,7 +91,7 @@ def pair_distances(position: np.ndarray, pairs: np.ndarray | None = None) -> np.
     position = np.asarray(position)
     n = position.shape[1]
     pairs = np.stack(np.triu_indices(n, 1), axis=1) if pairs is None else _indices(pairs, 2, n)
-    return _by_chunk(lambda r: np.linalg.norm(r[:, pairs[:, 0]] - r[:, pairs[:, 1]], axis=2), position, 3 * max(len(pairs), n))
+    return by_chunk(lambda r: np.linalg.norm(r[:, pairs[:, 0]] - r[:, pairs[:, 1]], axis=2), position, 3 * max(len(pairs), n))
 
 
 def end_to_end_distance(position: np.ndarray, ends: tuple[int, int]) -> np.ndarray:
@@ -128,7 +128,7 @@ def bond_angles(position: np.ndarray, triple: np.ndarray) -> np.ndarray:
         # The arc cosine loses half of the digits near 0 and 180 degrees; this keeps them.
         return np.degrees(np.arctan2(np.linalg.norm(np.cross(u, v), axis=2), np.einsum("fax,fax->fa", u, v)))
 
-    return _by_chunk(angle, position, 9 * max(len(triple), position.shape[1]))
+    return by_chunk(angle, position, 9 * max(len(triple), position.shape[1]))
 
 
 def contact_map(position: np.ndarray, cutoff: float) -> np.ndarray:
@@ -142,7 +142,7 @@ def contact_map(position: np.ndarray, cutoff: float) -> np.ndarray:
     position = np.asarray(position)
     n = position.shape[1]
     # One frame at a time: no pair matrix of many frames, and faster than a vectorised gather.
-    chunks = _by_chunk(lambda r: np.sum([pdist(frame) <= cutoff for frame in r], axis=0, keepdims=True), position, n * n + 3 * n)
+    chunks = by_chunk(lambda r: np.sum([pdist(frame) <= cutoff for frame in r], axis=0, keepdims=True), position, n * n + 3 * n)
     contacts = np.eye(n)
     i, j = np.triu_indices(n, 1)
     contacts[i, j] = contacts[j, i] = chunks.sum(axis=0) / len(position)

@@ -24,10 +24,10 @@ SCORES = (
 """What :func:`conformation` measures."""
 SOURCES = ("md", "md a", "md b", "model")
 """All MD runs of a composition, its two MD samples, the simulation."""
+AGREE = 2.0
+"""Two runs agree whose difference is within this multiple of its standard error."""
 TAIL = 2.0
 """Standard deviations of MD above MD's mean from which on a conformation counts as open."""
-PEAK_SHIFT = 0.15
-"""Length unit: a pair whose peak two MD samples place further apart has too few particles to be judged by it."""
 
 
 def conformation(md: Ensemble, model: Ensemble) -> dict[str, float]:
@@ -107,10 +107,7 @@ def mean_rdf(samples: Sequence[Ensemble], pair: tuple[str, str], longest: float,
 
 
 def structures(by_name: Mapping[str, Case], pairs: Mapping[str, tuple[str, str]]) -> pd.DataFrame:
-    """A row per composition and pair: first peaks (length unit), their shift, distance of g(r) to MD; MD's two samples beside it.
-
-    ``kept``: the two MD samples place the peak within :data:`PEAK_SHIFT` of each other, so that a shift can be told from noise. A
-    model without the peak has it shifted to the end of the range. NaN where there is no model.
+    """A row per composition and pair: distance of g(r) to MD, and that of MD's two samples; NaN where there is no model.
 
     Args:
         by_name: of :func:`.ensemble.cases`.
@@ -120,19 +117,12 @@ def structures(by_name: Mapping[str, Case], pairs: Mapping[str, tuple[str, str]]
     for name, case in by_name.items():
         longest = case.r_max()
         for label, pair in pairs.items():
-            md = mean_rdf(case.md, pair, longest)
             a, b = (s.rdf(*pair, longest) for s in case.samples)
-            peak, peak_a, peak_b = (liquids.first_peak(curve) for curve in (md, a, b))
-            row: dict[str, object] = {"composition": name, "pair": label, "peak_md": peak, "shift_md": abs(peak_a - peak_b)}
-            row |= {"kept": abs(peak_a - peak_b) <= PEAK_SHIFT and np.isfinite(peak), "distance_md": liquids.distance(a, b)}
+            row: dict[str, object] = {"composition": name, "pair": label, "distance_md": liquids.distance(a, b)}
             if case.model:
-                model = case.model.rdf(*pair, longest)
-                found = liquids.first_peak(model)
-                shift = abs(found - peak) if np.isfinite(found) else longest - peak
-                row |= {"peak_model": found, "shift": shift, "distance": liquids.distance(model, md)}
+                row["distance"] = liquids.distance(case.model.rdf(*pair, longest), mean_rdf(case.md, pair, longest))
             rows.append(row)
-    columns = ["composition", "pair", "peak_md", "peak_model", "shift", "shift_md", "kept", "distance", "distance_md"]
-    return pd.DataFrame(rows).reindex(columns=columns)
+    return pd.DataFrame(rows).reindex(columns=["composition", "pair", "distance", "distance_md"])
 
 
 def local_structure(by_name: Mapping[str, Case]) -> pd.DataFrame:
@@ -160,6 +150,8 @@ def _sources(case: Case, short: Mapping[str, float]) -> dict[str, list[Ensemble]
 def diffusion(by_name: Mapping[str, Case], short: Mapping[str, float], species: Mapping[str, Species]) -> pd.DataFrame:
     """A row per composition, species and source: D in cm^2/s with error, fit range (ps), exponent, and D by its ends.
 
+    ``diffusive``: the exponent of each run is 1 within its error, and the runs agree within :data:`AGREE` of theirs.
+
     Sources: "md" (all seeds), "md a" and "md b" (the two MD samples), "model", and the keys of ``short``. MD and model are fitted
     over the same lags, :func:`.estimates.md_window`; a run that is shorter than twice the longest of them chooses its own, as anyone who
     had no more than it would.
@@ -180,7 +172,8 @@ def diffusion(by_name: Mapping[str, Case], short: Mapping[str, float], species: 
                     value, error = estimates.mean([(f.value, f.error) for f in found])
                     low, high = found[0].window
                     row |= {"value": value, "error": error, "low": low, "high": high}
-                    row |= {"exponent": np.mean([f.exponent for f in found]), "diffusive": all(f.diffusive for f in found)}
+                    differ = estimates.scatter([(f.value, f.error) for f in found]) > AGREE
+                    row |= {"exponent": np.mean([f.exponent for f in found]), "diffusive": not differ and all(f.diffusive for f in found)}
                 ends = [transport.endpoint_diffusion(r, run.length) for run in runs for r in run.sites(kind, drift=True) if len(r) > 1]
                 rows.append(row | {"endpoint": np.mean(ends) if ends else np.nan})
     columns = ["composition", "species", "source", "value", "error", "low", "high", "exponent", "diffusive", "endpoint"]

@@ -6,9 +6,9 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
-from ..analysis import information, measures, molecules, statistics, transport
+from ..analysis import information, molecules, observables, statistics, transport
 from ..analysis.ensemble import Ensemble
-from ..analysis.measures import Common
+from ..analysis.observables import Common
 from ..analysis.statistics import Estimate
 from ..data.mapping import CoarseGraining, partition
 from ..data.trajectory import frame_interval
@@ -90,19 +90,19 @@ def of_beads(exact: Rouse, run: xr.Dataset, mapping: CoarseGraining) -> Iterator
     weight = np.diag(mapping.mass) / mapping.mass.sum()
     centred = np.eye(mapping.n_beads) - mapping.mass / mapping.mass.sum()
     gyration = exact.of_points(centred.T @ weight @ centred, matrix)
-    yield "Rg^2 of the beads (sigma^2)", exact.mean(gyration), measures.size(beads, common, "chain")
-    yield "Rg^2 of the particles, from the beads (sigma^2)", exact.mean(exact.gyration), measures.size(beads, common, "chain", True)
+    yield "Rg^2 of the beads (sigma^2)", exact.mean(gyration), observables.size(beads, common, "chain")
+    yield "Rg^2 of the particles, from the beads (sigma^2)", exact.mean(exact.gyration), observables.size(beads, common, "chain", True)
     inside = molecules.internal_rg2(run.position.values, run.mass.values, mapping.bead, mapping.n_beads)
     yield "Rg^2 inside the beads (sigma^2)", exact.mean(exact.gyration) - exact.mean(gyration), statistics.mean(inside)
-    yield "relaxation time of Rg^2 of the beads (tau)", exact.relaxation_time(gyration), measures.relaxation(beads, common, "chain")
+    yield "relaxation time of Rg^2 of the beads (tau)", exact.relaxation_time(gyration), observables.relaxation(beads, common, "chain")
     step = exact.covariance(0, matrix) - exact.covariance(beads.interval, matrix)
     yield (
         "displacement of the beads in one frame (sigma)",
         float(np.sqrt(2 * DIMENSIONS * np.diag(step).mean())),
-        measures.displacement(beads, common, "chain"),
+        observables.displacement(beads, common, "chain"),
     )
     pairs = [matrix[i] - matrix[j] for i, j in mapping.bond]
-    lengths = measures.bond_lengths(beads, common).reshape(-1, len(pairs)).mean(axis=1)
+    lengths = observables.bond_lengths(beads, common).reshape(-1, len(pairs)).mean(axis=1)
     spread = [DIMENSIONS * d @ exact.covariance() @ d for d in pairs]
     yield "mean length of CG bonds (sigma)", MEAN_LENGTH * float(np.sqrt(spread).mean()), statistics.mean(lengths)
     first, last = 0, mapping.n_beads // 2

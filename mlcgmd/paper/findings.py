@@ -74,16 +74,25 @@ def _relaxation(v: Values) -> str:
 
 
 def _diffusion(v: Values) -> str:
-    species = {"li": "Li", "tfsi": "TFSI", "chain": "polymer"}
-    factors = ", ".join(f"{name} {times(10 ** v[f'spe.D.{key}'])} ({times(10 ** v[f'spe.md.D.{key}'])})" for key, name in species.items())
-    return f"Apparent D of unseen electrolytes is off by these factors; in brackets, two MD runs of each other: {factors}"
+    species = {"li": "Li", "tfsi": "TFSI", "chain_centre": "chains"}
+
+    def factor(name: str) -> str:
+        return times(10 ** v[f"spe.{name}"])
+
+    factors = ", ".join(f"{words} {factor(f'D.{key}.apparent')} ({factor(f'md.D.{key}')})" for key, words in species.items())
+    steps = [times(v[f"spe.one_step.msd_ratio.{end}"]) for end in ("lowest", "highest")]
+    return (
+        f"Apparent D of unseen electrolytes is off by these factors; in brackets, two MD runs of each other: {factors}. In one step, mean"
+        f" squared displacements are {steps[0]} to {steps[1]} of MD's"
+    )
 
 
 def _structure(v: Values) -> str:
-    paired = "; where salt is scarce, Li and TFSI pair too often" if v["spe.rdf.peak_shift"] > 1 else ""
+    pairs, perfect = (times(2 ** v[f"spe.contact_pairs.{name}"]) for name in ("log2", "perfect"))
     return (
-        f"g(r) of unseen electrolytes is {times(v['spe.rdf.distance_over_md'])} times as far from MD as two MD runs are from each other;"
-        f" bonds are off by {percent(v['spe.bond.emd'])}{paired}"
+        f"g(r) of unseen electrolytes is {times(v['spe.rdf.over_perfect'])} times as far from MD as that of a perfect model would be; the"
+        f" number of pairs of Li and TFSI is off by a factor {pairs} (a perfect model: {perfect}), the worst bonds by"
+        f" {percent(v['spe.bond.emd_over_std'])} of their spread, the worst angles by {v['spe.angle.emd']:.1f}°"
     )
 
 
@@ -101,10 +110,15 @@ FINDINGS = (
     Finding("Size of unseen chains", ("chain.rg2.r2", "chain.rg2.bias", "chain.rg2.emd_over_perfect"), _size, "05_chain"),
     Finding("Contacts and bonds", ("chain.contact.correlation", "chain.bond.emd", "chain.bond.emd_over_std"), _local, "05_chain"),
     Finding("Relaxation of chains", ("chain.relaxation.abs_log2", "chain.relaxation.log2"), _relaxation, "05_chain"),
-    Finding("Diffusion of ions", ("spe.D.li", "spe.D.tfsi", "spe.D.chain"), _diffusion, "06_electrolyte"),
+    Finding(
+        "Motion of ions",
+        ("spe.D.over_regression", "spe.one_step.msd_ratio.lowest", "spe.one_step.msd_ratio.highest"),
+        _diffusion,
+        "06_electrolyte",
+    ),
     Finding(
         "Structure of electrolytes",
-        ("spe.rdf.distance_over_md", "spe.rdf.peak_shift", "spe.bond.emd", "spe.angle.emd"),
+        ("spe.contact_pairs.log2", "spe.coordination.error", "spe.rdf.over_perfect", "spe.bond.emd_over_std", "spe.angle.emd"),
         _structure,
         "06_electrolyte",
     ),

@@ -1,20 +1,36 @@
 """The headline numbers of the two systems of this paper: what their pairs, species and results are called, and how they are summed up."""
 
+import functools
 from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
 import xarray as xr
 
-from ..analysis import molecules, scores, statistics
+from ..analysis import molecules, observables, scores, statistics
 from ..analysis.ensemble import Ensemble, Species, cases
+from ..analysis.measures import MEASURES, Measure, has_neighbours
 from ..analysis.transport import free_diffusion
 from ..md.chain import ChainSpec
 
-PAIRS = {"Li-chain": ("Li", "polymer"), "Li-TFSI": ("Li", "TFSI"), "Li-Li": ("Li", "Li")}
-"""Pairs of components whose radial distribution is compared, by beads."""
-SPECIES = {"Li": Species("Li", centres=False), "TFSI": Species("TFSI", centres=True), "chain": Species("polymer", centres=False)}
-"""What diffuses, at every resolution: Li, the mass centres of TFSI, the beads of chains."""
+ION, SOLVENTS = "Li", ("polymer", "TFSI")
+"""What conducts, and what is about it."""
+PAIRS = {"Li-chain": (ION, "polymer"), "Li-TFSI": (ION, "TFSI"), "Li-Li": (ION, ION)}
+"""Pairs of components whose radial distribution is drawn, by beads."""
+SHELL = 5.0
+"""Angstrom: MD's first shells of beads about Li, of chains and of TFSI, end within 0.2 of it."""
+SPECIES = {"Li": Species(ION, centres=False), "TFSI": Species("TFSI", centres=True), "chain": Species("polymer", centres=True)}
+"""What diffuses, at every resolution: Li, and the mass centres of TFSI and of chains."""
+KEYS = {"Li": "li", "TFSI": "tfsi", "chain": "chain_centre"}
+"""What the species are called in the ids of results."""
+STRUCTURE = (
+    Measure(
+        *("neighbours", f"beads within {SHELL:g} Å of one", "", "", "ordered", has_neighbours),
+        functools.partial(observables.neighbours, shell=SHELL),
+    ),
+    *(measure for measure in MEASURES if measure.id in ("rdf", "bond.emd_over_std", "angle.emd", "step")),
+)
+"""What the structure of electrolytes, and their motion over one step, are compared by."""
 CHAIN = {
     "rg2.bias": ("relative bias of ⟨Rg²⟩", "within 0.02"),
     "rg2.bias_compact": ("relative bias of ⟨Rg²⟩, compact half", "within 0.04"),
@@ -97,9 +113,7 @@ def of_electrolytes(structure: pd.DataFrame, local: pd.DataFrame, diffusion: pd.
         local: of :func:`.scores.local_structure`.
         diffusion: of :func:`.scores.diffusion` with :data:`SPECIES`.
     """
-    kept = structure[structure.kept]
     values = {
-        "rdf.peak_shift": kept["shift"].max(),
         "rdf.distance_over_md": structure.distance.mean() / structure.distance_md.mean(),
         "bond.emd": local.bond_emd.mean(),
         "angle.emd": local.angle_emd.mean(),
@@ -109,7 +123,7 @@ def of_electrolytes(structure: pd.DataFrame, local: pd.DataFrame, diffusion: pd.
     for prefix, (source, against) in comparisons.items():
         for column, ending in (("value", ""), ("endpoint", ".endpoint")):
             means = scores.log_ratio(diffusion, source, against, column).mean()
-            values |= {f"{prefix}D.{species.lower()}{ending}": means[species] for species in SPECIES}
+            values |= {f"{prefix}D.{key}{ending}": means[species] for species, key in KEYS.items()}
     return {name: float(value) for name, value in values.items()}
 
 

@@ -1,4 +1,4 @@
-"""What notebooks 5 and 6 record: of each number its id, words, target and error. How it is measured is in ``mlcgmd.analysis``."""
+"""What notebook 5 records of chains: of each number its id, words, target and error. How it is measured is in ``mlcgmd.analysis``."""
 
 from collections.abc import Iterator, Mapping, Sequence
 
@@ -7,11 +7,9 @@ import pandas as pd
 import xarray as xr
 
 from ..analysis import statistics
-from ..analysis.ensemble import Case, Ensemble
-from ..analysis.scores import log_ratio
 from . import headlines
 from .budget import Budget, md_error
-from .headlines import CHAIN, SPECIES
+from .headlines import CHAIN
 from .results import Row, make
 
 REFINED, UNREFINED, HALVES = "learned, refined", "learned, not refined", "MD's second half against its first"
@@ -177,96 +175,3 @@ def length_of_the_longest(runs: Sequence[xr.Dataset]) -> Row:
     """Of the run that shows stability, the first frame included."""
     time = runs[0].time.values
     return _chain("long_run", "length of the stability run", time[-1] + time[1], len(runs), unit="tau")
-
-
-def _electrolyte(name: str, quantity: str, value: float, n: int, target: str = "", unit: str = "", error: float | None = None) -> Row:
-    return make(f"spe.{name}", f"electrolyte, {quantity}", value, n=n, target=target, unit=unit, error=error)
-
-
-def structure(summary: Mapping[str, float], table: pd.DataFrame, local: pd.DataFrame) -> Iterator[Row]:
-    """g(r), bonds and angles of electrolytes.
-
-    Args:
-        summary: of :func:`.headlines.of_electrolytes`.
-        table: of :func:`.scores.structures`.
-        local: of :func:`.scores.local_structure`, a row for each composition.
-    """
-    n, kept = len(local), int((table.kept & table["shift"].notna()).sum())
-    bond, angle, two = "EMD of CG bond lengths / mean", "EMD of angles between CG bonds", "two MD samples"
-    yield _electrolyte("rdf.peak_shift", "largest shift of a first peak of g(r)", summary["rdf.peak_shift"], kept, "<= 0.15", "Å")
-    words = "distance of g(r) to MD over that between two MD samples"
-    yield _electrolyte("rdf.distance_over_md", words, summary["rdf.distance_over_md"], n, "<= 2")
-    yield _electrolyte("bond.emd", bond, summary["bond.emd"], n, "<= 0.02")
-    yield _electrolyte("md.bond.emd", f"{two}: {bond}", local.bond_emd_md.mean(), n)
-    yield _electrolyte("angle.emd", angle, summary["angle.emd"], n, "<= 3", "degrees")
-    yield _electrolyte("md.angle.emd", f"{two}: {angle}", local.angle_emd_md.mean(), n, unit="degrees")
-
-
-def stability(tables: Mapping[str, pd.DataFrame], by_name: Mapping[str, Case], unrefined: Mapping[str, Ensemble]) -> Iterator[Row]:
-    """Replicas of electrolytes that lived, and what became of those without refinement.
-
-    Args:
-        tables: of :func:`.scores.stability`: of "refined" and, where there is one, "unrefined".
-        by_name: the compositions.
-        unrefined: their unrefined simulations until they failed.
-    """
-    refined = tables["refined"]
-    share = 1 - refined.failed.mean()
-    yield _electrolyte("stable_fraction", f"{REFINED}: replicas without blow-up", share, len(refined), "== 1")
-    if not unrefined:
-        return
-    plain = tables["unrefined"]
-    words = f"{UNREFINED}: median time to failure or the end"
-    yield _electrolyte("time_to_failure_unrefined", words, plain.time.median(), len(plain), unit="ps")
-    yield _electrolyte("failed_unrefined", f"{UNREFINED}: share of failed replicas", plain.failed.mean(), len(plain))
-    astray = []
-    for name, sample in unrefined.items():
-        bonds = np.concatenate([run.bonds().ravel() for run in by_name[name].md])
-        astray.append(statistics.emd(bonds, sample.bonds()) / bonds.mean())
-    words = f"{UNREFINED}: EMD of CG bond lengths / mean"
-    yield _electrolyte("bond.emd_unrefined", words, float(np.mean(astray)), len(by_name))
-
-
-def diffusion(summary: Mapping[str, float], table: pd.DataFrame) -> Iterator[Row]:
-    """D of each species against MD's, with standard errors over compositions. The target is 0.1, or the difference of two MD samples if
-    that is larger: no model can be told to be better than these.
-
-    Args:
-        summary: of :func:`.headlines.of_electrolytes`.
-        table: of :func:`.scores.diffusion`.
-    """
-    comparisons = {
-        "": (REFINED, "model", "md"),
-        "md.": ("two MD samples", "md a", "md b"),
-        "short_md.": ("first 5 % of MD", "short_md", "md"),
-        "equal_cost.": ("MD of equal cost", "equal_cost", "md"),
-    }
-    for prefix, (label, source, against) in comparisons.items():
-        for column, ending, how in (("value", "", ""), ("endpoint", ".endpoint", " by endpoints")):
-            ratios = log_ratio(table, source, against, column)
-            for species in SPECIES:
-                of_md = summary[f"md.D.{species.lower()}"]
-                target = f"<= {max(0.1, of_md):.2g}" if not prefix and not ending else ""
-                name, words = f"{prefix}D.{species.lower()}{ending}", f"{label}: |log10| of D of {species}{how}"
-                yield _electrolyte(name, words, summary[name], ratios[species].count(), target, error=ratios[species].sem())
-
-
-def conductivity(table: pd.DataFrame) -> Iterator[Row]:
-    """Conductivities and transference numbers, means over compositions, of :func:`.scores.conductivity`."""
-    for source, prefix, label in (("md", "md.", "MD"), ("model", "", REFINED)):
-        some = table[table.source == source]
-        for name, how, transference in (
-            ("nernst_einstein", "Nernst-Einstein", "transference"),
-            ("collective", "collective", "collective_transference"),
-        ):
-            error = float(np.linalg.norm(some[f"{name}_error"])) / max(1, len(some))
-            words = f"{label}: {how} conductivity, mean"
-            yield _electrolyte(f"{prefix}conductivity.{name}", words, some[name].mean(), len(some), unit="S/cm", error=error)
-            words = f"{label}: {how} transference number of Li, mean"
-            yield _electrolyte(f"{prefix}{transference}", words, some[transference].mean(), len(some))
-
-
-def published_definition(worst: float, n: int) -> Row:
-    """D of a published sample of LAMMPS output against what its authors' program gives."""
-    words = "D of a published sample against htp_md: largest relative difference"
-    return _electrolyte("htpmd.max_relative_error", words, worst, n, "<= 1e-6")

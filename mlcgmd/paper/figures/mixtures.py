@@ -14,7 +14,7 @@ from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
 from ...analysis import estimates, molecules, scores, transport
 from ...analysis.ensemble import Case, Ensemble, Species
-from ...analysis.measures import WIDTH as WIDTHS
+from ...analysis.observables import WIDTH as WIDTHS
 from ..headlines import SPECIES
 from ..provenance import captioned
 from .style import MD, MODEL, OTHER, SPECIES_COLOURS, UNIT, WIDTH
