@@ -113,7 +113,7 @@ def test_unknown_names() -> None:
 def tiny(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A root with the set "tiny", built in this process."""
     monkeypatch.setitem(DATASETS, "tiny", TINY)
-    monkeypatch.setattr(datasets, "run_many", lambda jobs, _: [run_md(spec, path) for spec, path in jobs])
+    monkeypatch.setattr(datasets, "run_many", lambda jobs, *_: [run_md(spec, path) for spec, path in jobs])
     build("tiny", root=tmp_path / "data")
     return tmp_path / "data"
 
@@ -325,7 +325,7 @@ def test_parts_of_a_set_are_together_the_set(parts: int, tmp_path: Path, monkeyp
     """Each run is in one part, and the registry has them all."""
     made: list[str] = []
 
-    def run_many(jobs: list[tuple[Any, Path]], _: int | None) -> list[Path]:
+    def run_many(jobs: list[tuple[Any, Path]], *_: object) -> list[Path]:
         for spec, path in jobs:
             made.append(spec.name)
             path.parent.mkdir(parents=True, exist_ok=True)

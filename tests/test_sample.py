@@ -1,6 +1,7 @@
 """The sampler: the same seed gives the same bytes, killed or not."""
 
 import dataclasses
+import itertools
 import json
 import signal
 import subprocess
@@ -10,9 +11,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import xarray as xr
 
 from mlcgmd.data import trajectory
-from mlcgmd.errors import DivergedError
+from mlcgmd.errors import DivergedError, MlcgmdError
 from mlcgmd.md import run as sampler
 from mlcgmd.md.chain import ChainSpec
 from mlcgmd.md.engine import State
@@ -80,6 +82,34 @@ def test_killed_and_resumed_is_the_same_as_uninterrupted(tmp_path: Path) -> None
     run_md(spec, path)
     assert path.read_bytes() == run_md(spec, tmp_path / "whole.nc").read_bytes()
     assert sorted(p.name for p in tmp_path.iterdir()) == ["killed.nc", "whole.nc"]
+
+
+def test_what_drifts_is_given_up_by_halves(tmp_path: Path) -> None:
+    seen: list[xr.Dataset] = []
+
+    def drifts(run: xr.Dataset) -> str:
+        seen.append(run)
+        return "energy" if len(seen) < 3 else ""
+
+    spec = dataclasses.replace(SPEC, length=100.0, frame_interval=10.0)  # 10 frames; segments have 4
+    run = trajectory.load(run_md(spec, tmp_path / "a.nc", drifts=drifts))
+    assert len(seen) == 3 and all(r.sizes["frame"] == 10 for r in seen)
+    np.testing.assert_allclose(run.position, seen[2].position, atol=0.006)  # as it is packed
+    for before, after in itertools.pairwise(seen):
+        np.testing.assert_array_equal(after.position[:5], before.position[5:])
+        np.testing.assert_array_equal(after.potential_energy[:5], before.potential_energy[5:])
+    assert "given_up" not in json.loads(seen[0].attrs["provenance"]) and json.loads(run.attrs["provenance"])["given_up"] == 100.0
+    assert np.isclose(run.time, 10.0 * np.arange(1, 11)).all() and list(tmp_path.iterdir()) == [tmp_path / "a.nc"]
+    seen.clear()
+    assert run_md(spec, tmp_path / "b.nc", drifts=drifts).read_bytes() == (tmp_path / "a.nc").read_bytes()
+
+
+def test_a_run_that_never_settles_is_no_run(tmp_path: Path) -> None:
+    spec, path = dataclasses.replace(SPEC, length=40.0, frame_interval=10.0), tmp_path / "a.nc"
+    with pytest.raises(MlcgmdError, match=f"still drifts after {40 + sampler.PATIENCE * 20}: energy; give it a longer equilibration"):
+        run_md(spec, path, drifts=lambda run: "energy")
+    assert not path.exists() and len(list((tmp_path / "a.nc.partial").glob("0*.npz"))) == 1 + sampler.PATIENCE
+    assert run_md(spec, path, drifts=lambda run: "" if run.position[0, 0, 0] else "x").exists()  # goes on with what is there
 
 
 def test_resume_reuses_finished_segments(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -143,3 +143,13 @@ def test_power_law_finds_the_exponent_and_its_error():
 def test_power_law_refuses_what_has_none(x, y):
     with pytest.raises(ValueError, match="three or more pairs of positive values"):
         s.power_law(x, y)
+
+
+def test_a_trend_is_told_from_noise() -> None:
+    rng = np.random.default_rng(0)
+    p = np.array([s.trend(x).p for x in rng.normal(size=(2000, 400))])
+    assert (p < 0.01).mean() == pytest.approx(0.01, abs=3 * np.sqrt(0.01 / 2000)) and (p < 0.5).mean() == pytest.approx(0.5, abs=0.05)
+    rising = s.trend(rng.normal(size=400) + np.linspace(0, 1, 400))
+    assert rising.p < 0.01 and rising.sigmas > 5 and s.trend(np.ones(40)) == (0.0, 1.0)
+    with pytest.raises(s.TooShortError, match="8 frames or more"):
+        s.trend(np.arange(7.0))

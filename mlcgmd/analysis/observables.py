@@ -134,6 +134,12 @@ def first_peak(e: Ensemble, common: Common, a: str, b: str) -> Estimate:
 
 def neighbours(e: Ensemble, common: Common, a: str, b: str, shell: float) -> Estimate:
     """Mean number of beads of ``b``, of other molecules, nearer than ``shell`` to a bead of ``a`` in a periodic box."""
+    series = count_neighbours(e, a, b, shell)
+    return Estimate(float(series.mean()), estimates.standard_error(series))
+
+
+def count_neighbours(e: Ensemble, a: str, b: str, shell: float) -> np.ndarray:
+    """The number of :func:`neighbours` in each frame, (R, F)."""
     i, j = (x.ravel() for x in np.meshgrid(e.beads(a), e.beads(b), indexing="ij"))
     i, j = i[e.molecule[i] != e.molecule[j]], j[e.molecule[i] != e.molecule[j]]
 
@@ -142,8 +148,7 @@ def neighbours(e: Ensemble, common: Common, a: str, b: str, shell: float) -> Est
         step -= e.box * np.round(step / e.box)
         return (np.einsum("fpx,fpx->fp", step, step) < shell**2).sum(axis=1) / len(e.beads(a))
 
-    series = molecules.by_chunk(count, e.frames, 6 * len(i)).reshape(e.position.shape[:2])
-    return Estimate(float(series.mean()), estimates.standard_error(series))
+    return molecules.by_chunk(count, e.frames, 6 * len(i)).reshape(e.position.shape[:2])
 
 
 def coordination(e: Ensemble, common: Common, a: str, b: str) -> Estimate:

@@ -175,6 +175,36 @@ def mean(x: ArrayLike) -> Estimate:
     return Estimate(float(_values(x, "the series").mean()), standard_error(x))
 
 
+class Trend(NamedTuple):
+    """Of the means of stretches of a series against time."""
+
+    sigmas: float
+    """slope over its standard error"""
+    p: float
+    """how often a series without a trend has one as steep, either way"""
+
+
+def trend(x: ArrayLike, stretches: int = 8) -> Trend:
+    """Whether a series (F,) drifts: the slope of a straight line through the means of ``stretches`` equal parts, with a t-test.
+
+    Unlike the error of a mean it needs no relaxation time, and so has an answer for any run. Slow fluctuations look like a drift to it: of
+    a process that relaxes in a tenth of the run, 6 % have p < 0.01.
+
+    Raises:
+        TooShortError: fewer frames than stretches.
+        MlcgmdError: not one series, or values that are not finite.
+    """
+    series = _values(x, "the series")
+    length = len(series) // stretches
+    if series.ndim != 1 or not length:
+        raise TooShortError(f"a trend takes one series of {stretches} frames or more, not of shape {series.shape}")
+    means = series[len(series) - stretches * length :].reshape(stretches, length).mean(axis=1)
+    if np.ptp(means) == 0:
+        return Trend(0.0, 1.0)
+    fit = linregress(np.arange(stretches), means)
+    return Trend(float(fit.slope / fit.stderr), float(fit.pvalue))
+
+
 def ratio(x: ArrayLike, y: ArrayLike) -> Estimate:
     """Ratio of the means of two correlated series (F,) or (R, F) of the same frames; errors as :func:`standard_error`.
 

@@ -7,7 +7,7 @@ from (spec seed, segment), so a run that was killed and resumed gives the same t
 import dataclasses
 import json
 import shutil
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from pathlib import Path
 
@@ -23,17 +23,26 @@ from .engine import LENGTH, Spec, State, steps_of
 
 SEGMENT = 100
 """Frames per segment: what a kill can cost."""
+PATIENCE = 6
+"""Most times that half of a run is given up because it still drifts."""
 
 
-def run_md(spec: Spec, path: Path | str, progress: bool = False) -> Path:
+def run_md(spec: Spec, path: Path | str, progress: bool = False, drifts: Callable[[xr.Dataset], str] | None = None) -> Path:
     """Run MD from ``spec`` and save the trajectory at ``path``; resume what a kill left behind.
 
     Finished segments wait in ``path + ".partial/"`` and go when the trajectory is complete. An
     existing ``path`` made from the same spec is kept; from another spec, it raises.
 
+    Args:
+        spec: of the system.
+        path: of the trajectory.
+        progress: show a bar.
+        drifts: says what is not in equilibrium in a trajectory, "" if all is. As long as something is not, the first half is given up and
+            as much again is run, at most :data:`PATIENCE` times; the provenance tells the time that was ``given_up``.
+
     Raises:
-        MlcgmdError: a duration that is not a whole number of steps or frames, a box smaller than twice the cutoff,
-            or ``path`` belongs to another spec.
+        MlcgmdError: a duration that is not a whole number of steps or frames, a box smaller than twice the cutoff, a run that drifts
+            to the end, or ``path`` belongs to another spec.
         DivergedError: the integration became unstable.
     """
     path = Path(path)
@@ -60,19 +69,37 @@ def run_md(spec: Spec, path: Path | str, progress: bool = False) -> Path:
         if state is None:
             state, log = engine.equilibrate()
             _write(work / "start.npz", {f"equilibration_{name}": values for name, values in log.items()}, state)
-        segments = [min(SEGMENT, n_frames - first) for first in range(0, n_frames, SEGMENT)]
-        with bar(n_frames, spec.name, "frame", progress) as shown:
-            for k, frames in enumerate(segments):
-                chunk = work / f"{k:05d}.npz"
-                if (done := _resume(chunk)) is not None:
-                    state = done
-                else:
-                    arrays, state = engine.segment(k, frames, state)
-                    _write(chunk, arrays, state)
-                shown.update(frames)
-        trajectory.save(_assemble(spec, work, len(segments), state.box, provenance), path)
+        segments, made, given_up = _segments(n_frames), 0, 0
+        while True:
+            with bar(sum(segments[made:]), spec.name, "frame", progress) as shown:
+                for k in range(made, len(segments)):
+                    chunk = work / f"{k:05d}.npz"
+                    if (done := _resume(chunk)) is not None:
+                        state = done
+                    else:
+                        arrays, state = engine.segment(k, segments[k], state)
+                        _write(chunk, arrays, state)
+                    shown.update(segments[k])
+            made = len(segments)
+            later = {"given_up": given_up * spec.frame_interval} if given_up else {}
+            run = _assemble(spec, work, made, n_frames, state.box, provenance | later)
+            if not (why := drifts(run) if drifts else ""):
+                break
+            if made >= len(_segments(n_frames)) + PATIENCE * len(_segments(n_frames // 2)):
+                raise MlcgmdError(
+                    f"{spec.name} still drifts after {sum(segments) * spec.frame_interval:g}: {why}; give it a longer equilibration, or"
+                    f" leave it out. What is there is kept in {work}"
+                )
+            segments += _segments(n_frames // 2)
+            given_up = sum(segments) - n_frames
+        trajectory.save(run, path)
         shutil.rmtree(work)
     return path
+
+
+def _segments(frames: int) -> list[int]:
+    """Frames of each segment."""
+    return [min(SEGMENT, frames - first) for first in range(0, frames, SEGMENT)]
 
 
 def _write(path: Path, arrays: dict[str, np.ndarray], state: State) -> None:
@@ -86,11 +113,12 @@ def _resume(path: Path) -> State | None:
     return None if saved is None else State(saved["last_position"], saved["last_velocity"], saved["last_box"])
 
 
-def _assemble(spec: Spec, work: Path, n_segments: int, box: np.ndarray, provenance: dict) -> xr.Dataset:
+def _assemble(spec: Spec, work: Path, n_segments: int, n_frames: int, box: np.ndarray, provenance: dict) -> xr.Dataset:
+    """The last ``n_frames`` of the segments."""
     chunks = [dict(np.load(work / f"{k:05d}.npz")) for k in range(n_segments)]
     kinds, mass, bond = spec.topology()
     scale = LENGTH[spec.units]
-    position = scale * np.concatenate([c["position"] for c in chunks])
+    position = scale * np.concatenate([c["position"] for c in chunks])[-n_frames:]
     if len(box):
         # Momentum is zero up to the thermostat's noise of one step; what that adds up to is no motion of the system.
         centre = np.average(position, axis=1, weights=mass)
@@ -112,7 +140,7 @@ def _assemble(spec: Spec, work: Path, n_segments: int, box: np.ndarray, provenan
         condition=spec.condition,
     )
     for name in [key for key in ("kinetic_energy", "potential_energy") if key in chunks[0]]:
-        dataset[name] = ("frame", np.concatenate([c[name] for c in chunks]).astype(np.float32))
+        dataset[name] = ("frame", np.concatenate([c[name] for c in chunks])[-n_frames:].astype(np.float32))
     with np.load(work / "start.npz") as start:
         if "equilibration_volume" in start:
             dataset["equilibration_potential_energy"] = ("equilibration", start["equilibration_potential_energy"].astype(np.float32))
@@ -120,11 +148,13 @@ def _assemble(spec: Spec, work: Path, n_segments: int, box: np.ndarray, provenan
     return dataset
 
 
-def run_many(jobs: Sequence[tuple[Spec, Path]], processes: int | None = None) -> list[Path]:
-    """Run :func:`run_md` on each (spec, path), one process per core, with a progress bar.
+def run_many(
+    jobs: Sequence[tuple[Spec, Path]], processes: int | None = None, drifts: Callable[[xr.Dataset], str] | None = None
+) -> list[Path]:
+    """Run :func:`run_md` on each (spec, path), with ``drifts`` as there, one process per core, with a progress bar.
 
     OpenMM's CPU platform hands work between two threads; held to one core that costs half as much as on two.
     """
     with parallel.one_core() if len(jobs) == 1 else nullcontext():
-        parallel.each(run_md, jobs, processes, label="MD", unit="system")
+        parallel.each(run_md, [(*job, False, drifts) for job in jobs], processes, label="MD", unit="system")
     return [path for _, path in jobs]

@@ -15,6 +15,7 @@ from ..errors import MlcgmdError
 from ..md.engine import Spec
 from ..md.run import run_many
 from ..paths import DATA, OWN, ROOT, SHIPPED, atomic, place
+from . import equilibrium
 from .sets import DATASETS, SPLITS, ElectrolyteSet
 
 REGISTRY = "registry.json"
@@ -62,7 +63,8 @@ def build(
         The files, split by split, in the order of :func:`specs`.
 
     Raises:
-        MlcgmdError: the start of a continued set, or a file that is there, is not the registered one; or there is no such part.
+        MlcgmdError: the start of a continued set, or a file that is there, is not the registered one; a run of a set with a gate drifts
+            to the end; or there is no such part.
     """
     first, every = COUNT("part", part[0]), COUNT("number of parts", part[1])
     if first > every:
@@ -72,7 +74,8 @@ def build(
         verify(path_of(members.start(name), SHIPPED), SHIPPED)
     jobs = [(spec, path_of(spec, root)) for split in splits for spec in specs(name, split)][first - 1 :: every]
     _unchanged([path for _, path in jobs], root)
-    paths = run_many(jobs, processes)
+    gated = isinstance(members, ElectrolyteSet) and members.gate
+    paths = run_many(jobs, processes, equilibrium.drifting if gated else None)
     register(paths, command=f"mlcgmd datasets build {name}", root=root)
     return paths
 

@@ -78,6 +78,8 @@ class ElectrolyteSet:
     repeats: tuple[int, int, int] = (1, 1, 1)
     """Independent runs of each composition, from packing on: how much they differ is MD's own error."""
     options: tuple[tuple[str, Any], ...] = ()
+    gate: bool = False
+    """Whether a run goes on until :mod:`.equilibrium` finds no drift in it."""
     kind: type[ElectrolyteSpec] = ElectrolyteSpec
     """Says the engine; of a :class:`.md.electrolyte.ContinuedSpec` all runs go on from the one frame of :meth:`start`, which is shipped,
     and all compositions are the same.
@@ -239,8 +241,9 @@ DATASETS: dict[str, ChainSet | ElectrolyteSet | RouseSet] = {
         (2000, 4000, 6000),
         repeats=(1, 1, 2),
     ),
-    # Over temperature, salt and size: annealed at 600 K and equilibrated for 2 ns; six Li or more in each box. Compositions of validation
-    # and test occur nowhere else, and half of their temperatures do not. Two test seeds of each: how much they differ is MD's own error.
+    # Over temperature, salt and size: annealed at 600 K, equilibrated for 2 ns and run until nothing drifts; six Li or more in each box.
+    # Compositions of validation and test occur nowhere else, and half of their temperatures do not. Two test seeds of each: how much they
+    # differ is MD's own error.
     "spe-transport": ElectrolyteSet(
         24,
         (
@@ -261,6 +264,7 @@ DATASETS: dict[str, ChainSet | ElectrolyteSet | RouseSet] = {
         (2000, 4000, 8000),
         repeats=(1, 1, 2),
         options=(("frame_interval", 5.0), ("equilibration", 2000.0)),
+        gate=True,
         kind=GromacsElectrolyteSpec,
     ),
     # The first test composition of spe-transport in eight times the volume.
@@ -269,6 +273,7 @@ DATASETS: dict[str, ChainSet | ElectrolyteSet | RouseSet] = {
         ((), (), (Composition(48, (2, 2, 4) * 2 + (2, 3), 9.0),)),
         (0, 0, 3000),
         options=(("frame_interval", 10.0), ("equilibration", 2000.0)),
+        gate=True,
         kind=GromacsElectrolyteSpec,
     ),
     # The sizes of Fu et al. (2023), for OpenMM's CUDA platform on a cluster: 6,000 atoms, 50 LiTFSI, 353 K, frames each 2 ps.
