@@ -1,7 +1,9 @@
 """The optional GROMACS engine is the same model as the OpenMM one."""
 
 import dataclasses
+import os
 import shutil
+import time
 from pathlib import Path
 
 import numpy as np
@@ -102,3 +104,13 @@ def test_without_gromacs_it_says_what_to_install(monkeypatch: pytest.MonkeyPatch
 def test_options_are_checked() -> None:
     with pytest.raises(MlcgmdError, match="annealing_temperature is 0"):
         dataclasses.replace(SPEC, annealing_temperature=0.0)
+
+
+@needs_gromacs
+def test_speed_is_simulated_time_over_that_of_the_core() -> None:
+    spec = datasets.specs("spe-smoke", "train")[0]
+    run = trajectory.load(datasets.path_of(spec))
+    begun = time.process_time() + sum(os.times()[2:4])
+    speed = gromacs.measure_speed(spec, 500, run)
+    spent = time.process_time() + sum(os.times()[2:4]) - begun
+    assert 0 < 3 * 500 * spec.time_step / speed < spent  # grompp and Python take time too

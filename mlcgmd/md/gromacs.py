@@ -15,14 +15,16 @@ from typing import Any
 
 import numpy as np
 import openmm
+import xarray as xr
 from mdtraj.formats import TRRTrajectoryFile
 
-from ..arguments import NOT_NEGATIVE, check, positive
+from .. import parallel
+from ..arguments import COUNT, NOT_NEGATIVE, check, positive
 from ..data.periodic import molecules_from_bonds, unwrapped
 from ..errors import MissingPackageError, MlcgmdError
 from .electrolyte import ElectrolyteSpec
 from .engine import Engine, State, explained, steps_of
-from .openmm import at_mean_volume, atom_kinds, compressed, force
+from .openmm import at_mean_volume, atom_kinds, compressed, force, last_state
 
 BAROSTAT = {"pcoupl": "C-rescale", "tau-p": 5.0, "compressibility": 4.5e-5}
 """Stochastic cell rescaling, whose ensemble depends on neither of these, ps and 1/bar."""
@@ -128,14 +130,38 @@ def energies_and_forces(system: openmm.System, bond: np.ndarray, position: np.nd
         return float(_energies(Path(folder))["potential_energy"][0]), forces
 
 
-def _run(spec: "GromacsElectrolyteSpec", start: State, steps: int, stream: int, options: dict) -> tuple[dict[str, np.ndarray], State]:
-    """Run ``steps`` from ``start``: ``position``, energies and ``volume`` as often as ``options`` say, without those of the start."""
+def measure_speed(spec: ElectrolyteSpec, steps: int, trajectory: xr.Dataset) -> float:
+    """Simulated time per second of processor time on one core: the median of three times ``steps`` MD steps.
+
+    They start from the last frame and box of ``trajectory``, one of ``spec`` in equilibrium.
+
+    Raises:
+        MissingPackageError: there is no command ``gmx``.
+    """
+    COUNT("steps", steps)
+    seconds = []
+    with parallel.one_core():
+        for stream in range(3):
+            with tempfile.TemporaryDirectory() as folder:
+                _move(Path(folder), spec, last_state(spec, trajectory), steps, stream, {})
+                log = (Path(folder) / "out.log").read_text(encoding="utf-8", errors="replace")
+            seconds.append(float(re.findall(r"^\s*Time:\s+(\S+)", log, re.MULTILINE)[-1]))  # of the core, as GROMACS counts
+    return steps * spec.time_step / float(np.median(seconds))
+
+
+def _move(folder: Path, spec: ElectrolyteSpec, start: State, steps: int, stream: int, options: dict) -> None:
+    """Langevin dynamics with the random numbers of ``stream``; files as of :func:`_mdrun`."""
     system = spec.openmm_system()
     _, _, bond = spec.topology()
     seed = int(np.random.default_rng([spec.seed, 3, stream]).integers(1, 2**31 - 1))
     motion = MOTION | {"dt": spec.time_step, "nsteps": steps, "ref-t": spec.temperature, "tau-t": 1 / spec.friction, "ld-seed": seed}
+    _mdrun(folder, system, bond, start, FORCES | _pairs(system) | motion | options)
+
+
+def _run(spec: "GromacsElectrolyteSpec", start: State, steps: int, stream: int, options: dict) -> tuple[dict[str, np.ndarray], State]:
+    """Run ``steps`` from ``start``: ``position``, energies and ``volume`` as often as ``options`` say, without those of the start."""
     with tempfile.TemporaryDirectory() as folder:
-        _mdrun(Path(folder), system, bond, start, FORCES | _pairs(system) | motion | options)
+        _move(Path(folder), spec, start, steps, stream, options)
         out = _energies(Path(folder)) if "nstenergy" in options else {}
         if "nstxout" in options:
             with TRRTrajectoryFile(f"{folder}/out.trr") as file:

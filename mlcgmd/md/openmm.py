@@ -187,13 +187,13 @@ def measure_speed(spec: OpenMMSpec, steps: int = 10_000, trajectory: xr.Dataset 
         if trajectory is None:
             openmm.LocalEnergyMinimizer.minimize(context, maxIterations=500)
         else:
-            _apply(_last(spec, trajectory), context)
+            _apply(last_state(spec, trajectory), context)
         seconds = processor_time(lambda: context.getIntegrator().step(steps))
     return steps * spec.time_step / seconds
 
 
-def _last(spec: OpenMMSpec, run: xr.Dataset) -> State:
-    """The last frame of ``run`` in OpenMM's units, at rest."""
+def last_state(spec: OpenMMSpec, run: xr.Dataset) -> State:
+    """The last frame of ``run`` in the units of engines, at rest."""
     scale = LENGTH[spec.units]
     frame = run.isel(frame=-1)
     position = frame.position.values.astype(float) / scale

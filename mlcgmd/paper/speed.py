@@ -125,7 +125,7 @@ def rows(
     """What notebook 10 records.
 
     Args:
-        engines: of :func:`interleaved`; without LAMMPS nothing is said of it.
+        engines: of :func:`interleaved`; without LAMMPS or GROMACS nothing is said of them.
         by_copies: ``speed`` and ``memory`` of each ``system``, ``refinement`` and number of ``copies``.
         by_size: ``seconds`` of an ML step of systems of so many ``beads``.
         by_rate: shares of the machine's matrix rate, ``fraction`` and ``layer_fraction``, in each round.
@@ -162,7 +162,9 @@ def rows(
     yield of(f"chain.unrefined.n{units}", f"{long}, not refined", f"{long}, not refined", "tau/s", reported=theirs["chain"])
     yield of("spe.refined", f"{spe}, refined", "electrolyte of 430 atoms, learned, refined", "ps/s", reported=theirs["spe"])
     yield over("chain.refined_over_openmm", f"{chain}, refined", "chain, OpenMM")
-    yield over("spe.refined_over_openmm", f"{spe}, refined", "electrolyte, OpenMM", ">= 100")
+    yield over("spe.refined_over_openmm", f"{spe}, refined", "electrolyte, OpenMM", ">= 500")
+    if "electrolyte, GROMACS" in table.index:
+        yield over("spe.refined_over_gromacs", f"{spe}, refined", "electrolyte, GROMACS", ">= 200")
     if "chain, LAMMPS" in table.index:
         yield over("chain.refined_over_lammps", f"{chain}, refined", "chain, LAMMPS")
         yield over(f"chain.n{units}_over_lammps", f"{long}, refined", f"chain of {units} units, LAMMPS", ">= 1000")
