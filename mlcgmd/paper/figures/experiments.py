@@ -14,6 +14,9 @@ from matplotlib.ticker import LogLocator, NullFormatter, NullLocator
 from ..provenance import captioned
 from .style import COMPONENT_COLOURS, LONG_TIME, MD, MODEL, OTHER, WIDTH, hues, shades
 
+ENGINES = {"OpenMM": "--", "LAMMPS": ":", "GROMACS": "-."}
+"""Lines of MD engines."""
+
 
 @captioned
 def training_curves(curves: pd.DataFrame) -> Figure:
@@ -180,8 +183,8 @@ def speed(by_copies: pd.DataFrame, by_size: pd.DataFrame, engines: Mapping[str, 
     for axis, (name, group) in zip(axes, by_copies.groupby("system", sort=False), strict=False):
         for (kind, runs), colour in zip(group.groupby("refinement", sort=False), (MODEL, OTHER), strict=False):
             axis.plot(runs.copies, runs.speed, "o-", ms=3, lw=1.2, color=colour, label=kind)
-        for (engine, value), style in zip(engines[name].items(), ("--", ":"), strict=False):
-            axis.axhline(value, ls=style, lw=1.2, color=MD, label=engine)
+        for engine, value in engines[name].items():
+            axis.axhline(value, ls=ENGINES[engine], lw=1.2, color=MD, label=engine)
         title, ylabel = names[name]
         axis.set(xlabel="copies in a batch", ylabel=ylabel, title=title)
     for name, group in by_size.groupby("system", sort=False):
@@ -203,6 +206,6 @@ def speed(by_copies: pd.DataFrame, by_size: pd.DataFrame, engines: Mapping[str, 
     for axis in axes:
         _logarithmic(axis.xaxis, np.array(sorted(by_copies.copies.unique())) if axis is not axes[2] else None)
         _logarithmic(axis.yaxis)
-    _legend(figure, axes[:1])
+    _legend(figure, axes[:2])
     sns.despine(figure)
     return figure
