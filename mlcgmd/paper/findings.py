@@ -97,11 +97,14 @@ def _structure(v: Values) -> str:
 
 
 def _speed(v: Values) -> str:
-    lammps, pays = v.get("speed.chain.refined_over_lammps"), v.get("chain.break_even")
+    lammps, gromacs = (v.get(f"speed.{name}") for name in ("chain.refined_over_lammps", "spe.refined_over_gromacs"))
+    pays = v.get("chain.break_even")
     return (
         f"On one core, many copies at once: chains run {times(v['speed.chain.refined_over_openmm'])} times as fast as OpenMM"
         + (f" and {times(lammps)} times as fast as LAMMPS" if lammps else "")
-        + f", electrolytes {times(v['speed.spe.refined_over_openmm'])} times as fast as OpenMM; with training and its MD counted, "
+        + f", electrolytes {times(v['speed.spe.refined_over_openmm'])} times as fast as OpenMM"
+        + (f" and {times(gromacs)} times as fast as GROMACS" if gromacs else "")
+        + "; with training and its MD counted, "
         + (f"chains pay from {times(pays)} new sequences on" if pays else "chains do not pay")
     )
 
