@@ -84,6 +84,7 @@ def test_cost_is_that_of_the_budget() -> None:
     table = chains(rg2_md_error=[0.1, 0.2, 0.3, 0.4])
     found = by_id(rows.cost(costs, 100_000, {"as good": 25_500, "as long": 50_500}, table, 1000))
     assert [found[f"chain.{name}"]["value"] for name in ("break_even", "break_even.as_long")] == [30, 15]
+    assert found["chain.independent_per_second"]["value"] == 50_000 and found["chain.md.independent_per_second"]["value"] == 250
     assert found["chain.budget_md.length"]["value"] == 500 * (1500 / 4 + 1)
     assert found["chain.budget_md.rg2.rms"]["value"] == pytest.approx(0.01 * np.sqrt(1000 / 188_000))
 

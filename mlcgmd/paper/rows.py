@@ -164,6 +164,10 @@ def cost(costs: Budget, speed: float, wanted: Mapping[str, float], table: pd.Dat
     for name, (label, time) in zip(("break_even", "break_even.as_long"), wanted.items(), strict=True):
         words = f"new chains from which on it is cheaper than {label} ({time:,.0f} tau)"
         yield _chain(name, words, costs.break_even(speed, time), 1)
+    for name, label, rate, column in (("", REFINED, speed, "model"), ("md.", "MD on the same core", costs.md_speed, "md")):
+        each = rate / (2 * table[f"relaxation_{column}"].dropna())
+        words = f"{label}: independent conformations per second (simulated time over twice the relaxation time)"
+        yield _chain(f"{name}independent_per_second", words, each.mean(), len(each))
     instead, same = costs.md_instead(speed, len(table)), "MD of the same total cost"
     words = f"{same}, training and its MD included: length for each test chain"
     yield _chain("budget_md.length", words, instead, len(table), unit="tau")
