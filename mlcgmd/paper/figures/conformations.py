@@ -18,6 +18,9 @@ from ...analysis.ensemble import Ensemble
 from ..provenance import captioned
 from .style import LONG_TIME, MD, MODEL, OTHER, UNIT, WIDTH, component_colours
 
+STRETCHES = 16
+"""Of all replicas together, whose scatter gives the error of an autocorrelation."""
+
 
 @captioned
 def parity(
@@ -78,13 +81,21 @@ def rg2_distributions(md: Sequence[Ensemble], model: Sequence[Ensemble], table: 
 
 @captioned
 def autocorrelations(md: Sequence[Ensemble], model: Sequence[Ensemble], chosen: Sequence[int]) -> Figure:
-    """Autocorrelation of Rg^2 of a few chains, of which the mean Rg^2 in MD is given."""
+    """Autocorrelation of Rg^2 of a few chains, of which the mean Rg^2 in MD is given; bands: standard errors, from stretches."""
     figure, axes = plt.subplots(1, len(chosen), figsize=(WIDTH, 2.3), sharey=True, squeeze=False)
     for axis, k in zip(axes[0], chosen, strict=True):
         for sample, colour, marker in ((md[k], MD, "-"), (model[k], MODEL, "o-")):
-            values = statistics.autocorrelation(sample.rg2())
+            series = sample.rg2()
+            values = statistics.autocorrelation(series)
             n = min(len(values) // 4, int(900 / sample.interval)) + 1  # what few pairs of frames say of longer lags is noise
-            axis.plot(sample.interval * np.arange(n), values[:n], marker, ms=3, lw=1.2, color=colour)
+            lag = sample.interval * np.arange(n)
+            axis.plot(lag, values[:n], marker, ms=3, lw=1.2, color=colour)
+            length = max(n, series.size // STRETCHES)
+            stretches = [x for replica in series for x in np.split(replica, range(length, len(replica), length)) if len(x) == length]
+            if len(stretches) > 1:
+                each = [statistics.autocorrelation(x, series.mean())[:n] for x in stretches]
+                error = np.std(each, axis=0, ddof=1) / np.sqrt(len(each))
+                axis.fill_between(lag, values[:n] - error, values[:n] + error, color=colour, alpha=0.25, lw=0)
         axis.axhline(0, color="0.8", lw=0.8, zorder=0)
         size = rf"$\langle R_g^2\rangle = {md[k].rg2().mean():.0f}\,{UNIT[md[k].units[0]]}^2$"
         axis.set(xlabel=f"lag (${UNIT[md[k].units[1]]}$)", title=f"{md[k].name.split('-')[-1]}: {size}")
