@@ -60,7 +60,7 @@ def rg2_distributions(md: Sequence[Ensemble], model: Sequence[Ensemble], table: 
     """Distribution of Rg^2 of each chain, MD with its two halves, and model."""
     columns = min(4, len(md))
     rows = -(-len(md) // columns)
-    figure, axes = plt.subplots(rows, columns, figsize=(WIDTH, 1.35 * rows), squeeze=False)
+    figure, axes = plt.subplots(rows, columns, figsize=(WIDTH, 0.6 + 1.3 * rows), squeeze=False)
     for axis, a, b, (_, row) in zip(axes.flat, md, model, table.iterrows(), strict=False):
         values = a.rg2().ravel()
         bins = np.linspace(0, np.quantile(np.r_[values, b.rg2().ravel()], 0.998), 40)
@@ -84,12 +84,12 @@ def autocorrelations(md: Sequence[Ensemble], model: Sequence[Ensemble], chosen: 
     """Autocorrelation of Rg^2 of a few chains, of which the mean Rg^2 in MD is given; bands: standard errors, from stretches."""
     figure, axes = plt.subplots(1, len(chosen), figsize=(WIDTH, 2.3), sharey=True, squeeze=False)
     for axis, k in zip(axes[0], chosen, strict=True):
-        for sample, colour, marker in ((md[k], MD, "-"), (model[k], MODEL, "o-")):
+        for sample, colour, marker, label in ((md[k], MD, "-", "MD"), (model[k], MODEL, "o-", "learned")):
             series = sample.rg2()
             values = statistics.autocorrelation(series)
             n = min(len(values) // 4, int(900 / sample.interval)) + 1  # what few pairs of frames say of longer lags is noise
             lag = sample.interval * np.arange(n)
-            axis.plot(lag, values[:n], marker, ms=3, lw=1.2, color=colour)
+            axis.plot(lag, values[:n], marker, ms=3, lw=1.2, color=colour, label=label)
             length = max(n, series.size // STRETCHES)
             stretches = [x for replica in series for x in np.split(replica, range(length, len(replica), length)) if len(x) == length]
             if len(stretches) > 1:
@@ -100,7 +100,7 @@ def autocorrelations(md: Sequence[Ensemble], model: Sequence[Ensemble], chosen: 
         size = rf"$\langle R_g^2\rangle = {md[k].rg2().mean():.0f}\,{UNIT[md[k].units[0]]}^2$"
         axis.set(xlabel=f"lag (${UNIT[md[k].units[1]]}$)", title=f"{md[k].name.split('-')[-1]}: {size}")
     axes[0, 0].set_ylabel(r"ACF of $R_g^2$")
-    axes[0, 0].legend(["MD", "learned"], frameon=False)
+    axes[0, 0].legend(frameon=False)
     sns.despine(figure)
     return figure
 
