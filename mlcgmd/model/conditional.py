@@ -220,6 +220,8 @@ class Given:
 
         def go(m: Molecule, x: Float[Tensor, "n F 3"]) -> Float[Tensor, "n F 3"]:
             wanted = next(in_turn)
+            if not len(wanted):
+                return x
             i, j = m.bond
             for _ in range(NEWTON):
                 vector = x[i] - x[j]
@@ -229,7 +231,10 @@ class Given:
                 matrix.diagonal(dim1=1, dim2=2).add_(RIDGE)
                 error = (wanted - now).clamp(-0.3 * wanted, 0.3 * wanted).T[:, :, None]
                 force = torch.cholesky_solve(error, torch.linalg.cholesky(matrix))
-                x = x + _times(m.move, (force * direction).transpose(0, 1))
+                step = _times(m.move, (force * direction).transpose(0, 1))
+                # From particles that nearly coincide a step may lead anywhere; shortened as a whole it still moves no bead.
+                longest = step.norm(dim=2).max(dim=0).values.clamp(min=1e-6)
+                x = x + step * (wanted.mean(dim=0) / longest).clamp(max=1)[:, None]
             return x
 
         return self._each(go, position)

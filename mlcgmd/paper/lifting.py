@@ -4,11 +4,9 @@ from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 import pandas as pd
-import torch
 import xarray as xr
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import shortest_path
-from torch import Tensor
 
 from ..analysis import molecules
 from ..analysis.statistics import emd
@@ -28,11 +26,6 @@ WHOLE = {
 }
 WAVE_NUMBERS = np.geomspace(0.1, 8, 40)
 """1 / sigma."""
-
-
-def nowhere(denoise: Callable, shape: tuple[int, int], generator: torch.Generator, device: torch.device) -> Tensor:
-    """A sampler that draws nothing: particles go to where springs between the beads would hold them on average."""
-    return torch.zeros(shape, device=device)
 
 
 def inside(position: np.ndarray, bond: np.ndarray) -> dict[str, np.ndarray]:

@@ -48,6 +48,6 @@ def lifted_whole(q: np.ndarray, curves: Mapping[str, np.ndarray], energy: pd.Dat
         if kind in above and kind != next(iter(curves)):
             axes[1].plot(above.index, above[kind] - above["MD"], color=colour, marker="o", ms=3)
     axes[1].axhspan(-1, 1, color="0.92", zorder=0)
-    axes[1].set(xscale="log", xlabel=r"MD from there on ($\tau$)", ylabel="energy above MD's (kT per particle)")
+    axes[1].set(xlabel=r"MD from there on ($\tau$)", ylabel="energy above MD's (kT)")
     sns.despine(figure)
     return figure
