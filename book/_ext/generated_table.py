@@ -127,6 +127,7 @@ SECTIONS = {
     "resolution": ("ablation.resolution.",),
     "timestep": ("ablation.timestep.",),
     "mapping": ("mapping.",),
+    "lifting": ("lifting.",),
     "reliability": ("reliability.",),
 }
 """Beginnings of the ids of the numbers in each section of the page of all numbers."""

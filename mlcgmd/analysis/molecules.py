@@ -131,6 +131,67 @@ def bond_angles(position: np.ndarray, triple: np.ndarray) -> np.ndarray:
     return by_chunk(angle, position, 9 * max(len(triple), position.shape[1]))
 
 
+def torsions(bond: np.ndarray) -> np.ndarray:
+    """Quadruples (i, j, k, l) of three bonds in a row, j < k: (n_torsions, 4), sorted by j, k, i, l.
+
+    >>> torsions(np.array([[0, 1], [1, 2], [2, 3]])).tolist()
+    [[0, 1, 2, 3]]
+    """
+    neighbours: dict[int, set[int]] = {}
+    for i, j in np.asarray(bond).reshape(-1, 2).tolist():
+        neighbours.setdefault(i, set()).add(j)
+        neighbours.setdefault(j, set()).add(i)
+    found = [
+        (i, j, k, m)
+        for j in sorted(neighbours)
+        for k in sorted(neighbours[j])
+        if j < k
+        for i in sorted(neighbours[j] - {k})
+        for m in sorted(neighbours[k] - {j, i})
+    ]
+    return np.array(found, np.intp).reshape(-1, 4)
+
+
+def torsion_angles(position: np.ndarray, quadruple: np.ndarray) -> np.ndarray:
+    """Torsion angles (F, n_torsions) about the middle bonds of ``quadruple`` (n_torsions, 4), without sign: degrees, 0 = cis, 180 = trans.
+
+    Raises:
+        MlcgmdError: wrong shapes, zero frames, positions that are not finite, quadruples of missing particles.
+
+    >>> bent = np.array([[[1.0, 1, 0], [1, 0, 0], [0, 0, 0], [0, 0, 1]]])
+    >>> torsion_angles(bent, np.array([[0, 1, 2, 3]])).tolist()
+    [[90.0]]
+    """
+    position = np.asarray(position)
+    quadruple = _indices(quadruple, 4, position.shape[1])
+
+    def angle(r: np.ndarray) -> np.ndarray:
+        a, axis, b = (r[:, quadruple[:, k + 1]] - r[:, quadruple[:, k]] for k in range(3))
+        u, v = np.cross(a, axis), np.cross(axis, b)
+        return np.degrees(np.arctan2(np.linalg.norm(np.cross(u, v), axis=2), np.einsum("fax,fax->fa", u, v)))
+
+    return _by_chunk(angle, position, 15 * max(len(quadruple), position.shape[1]))
+
+
+def form_factor(position: np.ndarray, q: np.ndarray) -> np.ndarray:
+    """P(q) = mean over frames and pairs of sin(q r) / (q r) (Debye 1915), all particles alike: 1 at small wave numbers ``q`` (n_q,).
+
+    Raises:
+        MlcgmdError: wrong shapes, zero frames, positions that are not finite.
+
+    >>> form_factor(np.array([[[0.0, 0, 0], [0, 0, 1]]]), np.array([1e-3, np.pi])).round(4).tolist()
+    [1.0, 0.5]
+    """
+    position, q = np.asarray(position), np.asarray(q, float)
+    n = position.shape[1]
+
+    def debye(r: np.ndarray) -> np.ndarray:
+        distance = np.stack([pdist(frame) for frame in r])
+        return np.stack([1 / n + 2 * np.sinc(k * distance / np.pi).sum(axis=1) / n**2 for k in q], axis=1)
+
+    return _by_chunk(debye, position, 2 * n * n).mean(axis=0)
+
+
 def contact_map(position: np.ndarray, cutoff: float) -> np.ndarray:
     """Fraction of frames in which two particles are within ``cutoff``: (N, N), symmetric, diagonal 1.
 

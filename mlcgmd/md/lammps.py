@@ -10,6 +10,7 @@ import math
 import os
 import sys
 import tempfile
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -29,6 +30,8 @@ KJ = 4.184
 """in a kcal; LAMMPS counts in these, and harmonic terms without the factor 1/2 of OpenMM."""
 SEEDS = 900_000_000
 """LAMMPS takes seeds below this."""
+SOFT, LIMIT = 0.5, 0.05
+"""How long (tau) the MD of :func:`relaxed` is held back, and to what displacement in a step (sigma)."""
 MARGIN = 10.0
 """Empty space around the starting box; its faces follow the beads (``boundary s s s``)."""
 
@@ -108,6 +111,45 @@ def energies_and_forces(
         return {kind: KJ * sum(run.get_thermo(n) for n in of) for kind, of in names.items()}, 10 * KJ * _gather(run, "f")
     finally:
         run.close()
+
+
+def relaxed(spec: ChainSpec, position: np.ndarray, times: Sequence[float], seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
+    """Short MD at kT = 1 from each of some frames (F, N, 3) that may hold overlaps, with new velocities.
+
+    In the first :data:`SOFT` tau no particle moves by more than :data:`LIMIT` in a step, as overlaps would have it.
+
+    Args:
+        spec: of the chain.
+        position: where to start.
+        times: when to look, tau, from the start on; 0 is the start itself.
+        seed: of velocities and thermostat.
+
+    Returns:
+        Positions (F, T, N, 3) and potential energies (F, T) in kT (LJ cut and shifted) at these times.
+
+    Raises:
+        MissingPackageError: the optional extra is not installed.
+    """
+    moved, energy = np.empty((len(position), len(times), *position.shape[1:])), np.empty((len(position), len(times)))
+    soft = round(SOFT / spec.time_step)
+    for f, start in enumerate(position):
+        run = prepared(spec, start)
+        try:
+            velocity, noise = np.random.default_rng([seed, f]).integers(1, SEEDS, size=2).tolist()
+            run.commands_string(f"thermo_modify norm no\nvelocity all create 1.0 {velocity}\n" + _motion(spec, noise))
+            run.commands_string(f"unfix motion\nfix motion all nve/limit {LIMIT}")
+            done = 0
+            for k, time in enumerate(times):
+                steps = round(time / spec.time_step)
+                if done < soft <= steps:
+                    run.commands_string(f"run {soft - done} post no\nunfix motion\nfix motion all nve")
+                    done = soft
+                run.command(f"run {steps - done} post no")
+                done = steps
+                moved[f, k], energy[f, k] = _gather(run, "x"), run.get_thermo("pe")
+        finally:
+            run.close()
+    return moved, energy
 
 
 @dataclass(frozen=True)

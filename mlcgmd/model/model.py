@@ -1,32 +1,22 @@
 """A simulator and its refiner as one model, with the range that it was trained on, and the file that keeps it."""
 
 import dataclasses
-import hashlib
-import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import load_file, save_file
-from torch import Tensor, nn
+from torch import nn
 
 from ..arguments import COUNT, NATURAL, known
 from ..errors import MlcgmdError
-from ..paths import atomic
+from . import files
 from .domain import Domain, Frames
+from .files import CheckpointError
 from .refiner import Refiner
 from .samplers import Distilled, Flow, Gaussian, Sampler
 from .simulator import Simulator, SimulatorConfig
-
-VERSION = 3
-"""Of the format."""
-
-
-class CheckpointError(MlcgmdError):
-    """A checkpoint that cannot be loaded."""
 
 
 def check_device(name: str) -> torch.device:
@@ -108,22 +98,14 @@ class Model(nn.Module):
         Raises:
             CheckpointError: a weight is not finite.
         """
-        path = Path(path)
         header = {
-            "version": VERSION,
             "simulator": dataclasses.asdict(self.config),
             "refiner_layers": self.refiner_layers,
             "distilled_layers": 0 if self.distilled is None else len(self.distilled.layers),
             "domain": dataclasses.asdict(self.domain),
             "training": training or {},
         }
-        weights = {k: v.contiguous().cpu() for k, v in self.state_dict().items()}
-        _check_finite(path, weights)
-        header = json.loads(json.dumps(header))  # as a file gives it back
-        header["digest"] = _digest(header, weights)
-        with atomic(path) as temporary:
-            save_file(weights, temporary, {"mlcgmd": json.dumps(header, sort_keys=True)})
-        return path
+        return files.save(path, header, self)
 
     @classmethod
     def load(cls, path: Path | str, device: str = "cpu") -> "Model":
@@ -134,8 +116,9 @@ class Model(nn.Module):
             CheckpointError: truncated or corrupted file, another format version, a config that lacks a field or has a wrong one, or
                 weights that are not finite or do not fit the config.
         """
-        header, place = _header(Path(path)), check_device(device)
-        try:
+        place = check_device(device)
+
+        def build(header: dict[str, Any]) -> Model:
             config = _config(header["simulator"])
             held = header["domain"]
             domain = Domain(
@@ -150,24 +133,14 @@ class Model(nn.Module):
                 ),
             )
             layers = COUNT("refiner_layers", header["refiner_layers"]), NATURAL("distilled_layers", header.get("distilled_layers", 0))
-            model = cls(config, layers[0], domain, layers[1])
-        except (LookupError, TypeError, ValueError, AttributeError) as error:
-            raise CheckpointError(f"{path}: its header is not that of a model ({error}); restore it or train again") from error
-        weights = load_file(path)
-        _check_finite(path, weights)
-        digest = header.pop("digest", None)  # models of before it was kept have none
-        if digest is not None and digest != _digest(header, weights):
-            raise CheckpointError(f"{path}: header and weights are not those that were saved together (changed or corrupted); restore it")
-        try:
-            model.load_state_dict(weights)
-        except RuntimeError as error:
-            raise CheckpointError(f"{path}: the weights do not fit the config in its header: {error}") from error
-        return model.to(place).eval()
+            return cls(config, layers[0], domain, layers[1])
+
+        return files.load(Path(path), build, "a model").to(place)
 
 
 def recorded(path: Path | str) -> dict[str, Any]:
     """What :meth:`Model.save` was told of the training."""
-    return _header(Path(path)).get("training", {})
+    return files.header_of(Path(path)).get("training", {})
 
 
 def _config(held: dict[str, Any]) -> SimulatorConfig:
@@ -185,38 +158,3 @@ def _config(held: dict[str, Any]) -> SimulatorConfig:
     if config.get("core"):
         config["core"] = tuple(map(tuple, config["core"]))
     return SimulatorConfig(**config)
-
-
-def _digest(header: dict[str, Any], weights: dict[str, Tensor]) -> str:
-    """Of header and weights together, so that neither is changed without the other."""
-    found = hashlib.sha256(json.dumps(header, sort_keys=True).encode())
-    for name in sorted(weights):
-        found.update(name.encode() + weights[name].numpy().tobytes())
-    return found.hexdigest()
-
-
-def _check_finite(path: Path | str, weights: dict[str, Tensor]) -> None:
-    """Refuse weights that are not finite, or not in single precision."""
-    for name, value in weights.items():
-        if value.is_floating_point() and (value.dtype != torch.float32 or not bool(torch.isfinite(value).all())):
-            what = "not finite" if value.dtype == torch.float32 else f"{value.dtype}, not torch.float32"
-            raise CheckpointError(f"{path}: the weight {name} is {what}; train again, with a smaller learning rate if it diverged")
-
-
-def _header(path: Path) -> dict[str, Any]:
-    """The config, format version and record of the training that a file holds."""
-    if not path.exists():
-        raise FileNotFoundError(f"there is no model {path}; train one with notebook 03 or `mlcgmd train`")
-    try:
-        with safe_open(path, framework="pt") as file:
-            metadata = file.metadata() or {}
-        header = json.loads(metadata["mlcgmd"])
-    except (SafetensorError, OSError, json.JSONDecodeError) as error:
-        raise CheckpointError(f"{path} is truncated or corrupted: {error}; restore it or train again") from error
-    except KeyError:
-        raise CheckpointError(f"{path} was not written by mlcgmd: its header has no config; train a model anew") from None
-    if not isinstance(header, dict):
-        raise CheckpointError(f"{path} was not written by mlcgmd: its header is no dictionary; train a model anew")
-    if header.get("version") != VERSION:
-        raise CheckpointError(f"{path} has checkpoint format {header.get('version')}, this library reads {VERSION}")
-    return header

@@ -74,6 +74,10 @@ def push_apart(graph: Batch, position: Float[Tensor, "n 3"], core: Float[Tensor,
 def _dense(graph: Batch, position: Tensor, radius: float) -> tuple[Tensor, Tensor]:
     """Near pairs among the candidates, without those along bonds at the same image."""
     displacement = across(position, graph.candidate)
+    if not graph.periodic:
+        known = graph.fine.candidate_known.index_select(0, graph.candidate_source)
+        found = torch.nonzero((displacement.square().sum(dim=0) < radius**2) & ~known).flatten()
+        return graph.candidate.index_select(1, found), displacement.new_zeros(3, len(found))
     shift = image_shift(displacement, graph.candidate_box)
     close = (displacement - shift).square().sum(dim=0) < radius**2
     known = graph.fine.candidate_known.index_select(0, graph.candidate_source) & (shift == 0).all(dim=0)

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 import pytorch_lightning as lightning
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from ..arguments import COUNT, NATURAL, NOT_NEGATIVE, SEED, SHARE, Number, check, one_of, positive
 from ..errors import DivergedError, MlcgmdError
@@ -34,8 +34,34 @@ TEACHER = Flow(8, angle=1.5)
 """The sampler whose results the distilled network learns."""
 
 
-@dataclass(frozen=True)
-class TrainConfig:
+@dataclass(frozen=True, kw_only=True)
+class Schedule:
+    """How weights are fitted, whatever they are of."""
+
+    steps: int
+    """Optimiser steps."""
+    systems_per_batch: int = 8
+    windows_per_system: int = 16
+    learning_rate: float = 2e-3
+    """Peak; linear warm-up over 2 % of the steps, cosine to zero."""
+    weight_decay: float = 1e-4
+    clip: float = 2.0
+    ema: float = 0.999
+    seed: int = 0
+    device: str = "cpu"
+    threads: int = 1
+    """Of each process on a CPU; small networks gain nothing by more. The same number gives the same weights, whatever torch was told."""
+    save_every: int = 500
+    """Steps between resumable checkpoints and validations."""
+
+    def __post_init__(self) -> None:
+        counts = ("steps", "systems_per_batch", "windows_per_system", "save_every", "threads")
+        check(self, **dict.fromkeys(counts, COUNT), seed=SEED, ema=SHARE, learning_rate=Number(0, 1, above=True))
+        check(self, weight_decay=NOT_NEGATIVE, clip=positive())
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainConfig(Schedule):
     """How a model is trained.
 
     >>> TrainConfig(time_step=80, steps=6000, width=32).width
@@ -47,8 +73,6 @@ class TrainConfig:
 
     time_step: float
     """One ML step, in the data's time unit."""
-    steps: int
-    """Optimiser steps."""
     condition: tuple[str, ...] = ()
     """What the networks see of the systems' condition, such as ``("temperature",)``: then one model serves all of its range."""
     history: int = 1
@@ -62,34 +86,20 @@ class TrainConfig:
     cost linear in the number of beads. None: all beads of a molecule see each other."""
     radial: int = 0
     """Gaussians of a pair's distance."""
-    systems_per_batch: int = 8
-    windows_per_system: int = 16
-    learning_rate: float = 2e-3
-    """Peak; linear warm-up over 2 % of the steps, cosine to zero."""
-    weight_decay: float = 1e-4
-    clip: float = 2.0
-    ema: float = 0.999
     history_noise: tuple[float, float] = (0.01, 0.1)
     """Noise on the history, log-uniform, in step lengths; one level per window."""
-    seed: int = 0
-    device: str = "cpu"
-    threads: int = 1
-    """Of each process on a CPU; small networks gain nothing by more. The same number gives the same weights, whatever torch was told."""
     distillation: int = 0
     """Optimiser steps, after the others, in which a network learns to give in one evaluation what the refiner gives in many."""
     distilled_layers: int = 2
     """Of that network, of at most as many as the refiner has."""
-    save_every: int = 500
-    """Steps between resumable checkpoints and validations."""
 
     def __post_init__(self) -> None:
-        counts = ("steps", "history", "width", "layers", "refiner_layers", "systems_per_batch", "windows_per_system", "save_every")
-        check(self, time_step=positive("the data's time unit"), **dict.fromkeys(counts, COUNT), radial=NATURAL, seed=SEED, ema=SHARE)
-        check(self, distillation=NATURAL, distilled_layers=COUNT, threads=COUNT)
+        super().__post_init__()
+        counts = ("history", "width", "layers", "refiner_layers", "distilled_layers")
+        check(self, time_step=positive("the data's time unit"), **dict.fromkeys(counts, COUNT), radial=NATURAL, distillation=NATURAL)
         if self.distillation and self.distilled_layers > self.refiner_layers:
             raise MlcgmdError(f"TrainConfig: distilled_layers is {self.distilled_layers}; give at most the refiner's {self.refiner_layers}")
-        check(self, radius=positive("the data's length unit", optional=True), learning_rate=Number(0, 1, above=True))
-        check(self, weight_decay=NOT_NEGATIVE, clip=positive())
+        check(self, radius=positive("the data's length unit", optional=True))
         one_of("covariance", self.covariance, COVARIANCES)
         if not isinstance(self.condition, tuple | list) or not all(isinstance(name, str) for name in self.condition):
             raise MlcgmdError(f"TrainConfig: condition is {self.condition!r}; give a list of names, such as ['temperature']")
@@ -101,13 +111,17 @@ class TrainConfig:
         object.__setattr__(self, "history_noise", noise)
 
 
-class Training(lightning.LightningModule):
-    """Simulator NLL + refiner denoising score matching + bead-size loss, with an exponential moving average of the weights.
+class Fitting(lightning.LightningModule):
+    """An optimisation of the sum of some losses, with an exponential moving average of the weights.
 
     Every random number of step t comes from (seed, t, rank), so a resumed run repeats an uninterrupted one exactly.
     """
 
-    def __init__(self, model: Model, config: TrainConfig, training: Windows, validation: Windows | None, folder: Path) -> None:
+    held_out = 64
+    """Windows of each validation system, four times: what is looked at to tell how it goes."""
+
+    def __init__(self, model: nn.Module, config: Schedule, training: Any, validation: Any | None, folder: Path) -> None:
+        """Of what :meth:`losses` draws from ``training`` and, to tell how it goes, from ``validation``; these have ``systems``."""
         super().__init__()
         self.model, self.config, self.folder = model, config, folder
         self.training_windows, self.validation_windows = training, validation
@@ -120,40 +134,13 @@ class Training(lightning.LightningModule):
         return torch.lerp(weight, average, min(self.config.ema, (1 + float(n)) / (10 + float(n))))
 
     @property
-    def average(self) -> Model:
+    def average(self) -> nn.Module:
         """The model with averaged weights."""
-        module = self.ema.module
-        assert isinstance(module, Model)
-        return module
+        return self.ema.module
 
-    def losses(self, model: Model, windows: Windows, stream: Sequence[int], batch: tuple[int, int]) -> dict[str, Tensor]:
-        """The three losses (per bead and component for the last two) on a batch drawn from the random stream."""
-        s = model.simulator
-        graph, history, target, size, generator = self.draw(windows, stream, batch)
-        prediction = s(graph, history)
-        weight = graph.fine.weight.index_select(0, graph.node_source)
-        return {
-            "nll": (weight * s.negative_log_likelihood(prediction, history, target)).mean() / 3,
-            "score": (weight * model.refiner.loss(graph, history[-1], prediction, target, generator)).mean() / 3,
-            "size": ((prediction.bead_rg2 - size) / s.config.bead_rg2).square().mean(),
-            "mse": ((prediction.mean - target) / s.config.step_length).square().mean().detach(),
-        }
-
-    def draw(
-        self, windows: Windows, stream: Sequence[int], batch: tuple[int, int]
-    ) -> tuple[Batch, Tensor, Tensor, Tensor, torch.Generator]:
-        """A batch from the random stream: graph, noisy history (K, n, 3), target (n, 3), bead_rg2 (n,) and a generator to go on with."""
-        c = self.config
-        rng = np.random.default_rng(list(stream))
-        generator = torch.Generator().manual_seed(int(rng.integers(2**63)))
-        graph, positions, size = windows.draw(rng, *batch)
-        graph, positions, size = graph.to(self.device), positions.to(self.device), size.to(self.device)
-        history, target = positions[:-1], positions[-1]
-        low, high = np.log(c.history_noise)
-        level = torch.exp(low + (high - low) * torch.rand(graph.n_graphs, 1, generator=generator)).to(self.device)
-        noise = torch.randn(history.shape, generator=generator).to(self.device)
-        history = history + self.model.config.step_length * level.index_select(0, graph.node_graph) * noise
-        return graph, history, target, size, generator
+    def losses(self, model: Any, windows: Any, stream: Sequence[int], batch: tuple[int, int]) -> dict[str, Tensor]:
+        """The losses on a batch, of so many systems and windows of each, drawn from the random stream; their sum is made small."""
+        raise NotImplementedError
 
     def training_step(self, *_: Any) -> Tensor:
         """One optimiser step; the batch depends on the global step alone."""
@@ -210,7 +197,7 @@ class Training(lightning.LightningModule):
         """Losses of the averaged model on fixed validation windows."""
         assert self.validation_windows is not None
         n = len(self.validation_windows.systems)
-        rows = [self.losses(self.average, self.validation_windows, (self.config.seed, 1, k), (n, 64)) for k in range(batches)]
+        rows = [self.losses(self.average, self.validation_windows, (self.config.seed, 1, k), (n, self.held_out)) for k in range(batches)]
         return {k: float(np.mean([float(r[k]) for r in rows])) for k in rows[0]}
 
     def configure_optimizers(self) -> Any:
@@ -222,6 +209,49 @@ class Training(lightning.LightningModule):
             optimizer, lambda t: min((t + 1) / warm, 0.5 * (1 + float(np.cos(np.pi * min(1.0, t / c.steps)))))
         )
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+
+
+class Training(Fitting):
+    """Simulator NLL + refiner denoising score matching + bead-size loss."""
+
+    model: Model
+    config: TrainConfig
+
+    @property
+    def average(self) -> Model:
+        """The model with averaged weights."""
+        module = self.ema.module
+        assert isinstance(module, Model)
+        return module
+
+    def losses(self, model: Model, windows: Windows, stream: Sequence[int], batch: tuple[int, int]) -> dict[str, Tensor]:
+        """The three losses (per bead and component for the last two) on a batch drawn from the random stream."""
+        s = model.simulator
+        graph, history, target, size, generator = self.draw(windows, stream, batch)
+        prediction = s(graph, history)
+        weight = graph.fine.weight.index_select(0, graph.node_source)
+        return {
+            "nll": (weight * s.negative_log_likelihood(prediction, history, target)).mean() / 3,
+            "score": (weight * model.refiner.loss(graph, history[-1], prediction, target, generator)).mean() / 3,
+            "size": ((prediction.bead_rg2 - size) / s.config.bead_rg2).square().mean(),
+            "mse": ((prediction.mean - target) / s.config.step_length).square().mean().detach(),
+        }
+
+    def draw(
+        self, windows: Windows, stream: Sequence[int], batch: tuple[int, int]
+    ) -> tuple[Batch, Tensor, Tensor, Tensor, torch.Generator]:
+        """A batch from the random stream: graph, noisy history (K, n, 3), target (n, 3), bead_rg2 (n,) and a generator to go on with."""
+        c = self.config
+        rng = np.random.default_rng(list(stream))
+        generator = torch.Generator().manual_seed(int(rng.integers(2**63)))
+        graph, positions, size = windows.draw(rng, *batch)
+        graph, positions, size = graph.to(self.device), positions.to(self.device), size.to(self.device)
+        history, target = positions[:-1], positions[-1]
+        low, high = np.log(c.history_noise)
+        level = torch.exp(low + (high - low) * torch.rand(graph.n_graphs, 1, generator=generator)).to(self.device)
+        noise = torch.randn(history.shape, generator=generator).to(self.device)
+        history = history + self.model.config.step_length * level.index_select(0, graph.node_graph) * noise
+        return graph, history, target, size, generator
 
 
 class Distillation(Training):

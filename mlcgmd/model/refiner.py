@@ -6,15 +6,71 @@ denoising score matching (Vincent 2011; Song & Ermon 2019), preconditioned as by
 with data standard deviation 1, and conditioned on the simulator's latents.
 """
 
+from dataclasses import dataclass
+from typing import Protocol, runtime_checkable
+
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from .graph import Batch, across
+from .conditional import Given
+from .covariance import Covariance
+from .graph import Batch, Edges, across
 from .neighbours import edges, push_apart
 from .networks import MLP, Directions, Interaction, VectorReadout, invariants, n_invariants, pass_messages, radial, unit
 from .samplers import Denoiser
-from .simulator import Prediction, SimulatorConfig
+
+
+@runtime_checkable
+class RefinerConfig(Protocol):
+    """What a refiner must know: sizes, in the data's length unit."""
+
+    @property
+    def width(self) -> int:
+        """Of the latents."""
+
+    @property
+    def pair_length(self) -> float:
+        """Length scale of pair vectors."""
+
+    @property
+    def radius(self) -> float | None:
+        """Those nearer than this see each other, besides those along bonds; None: those along bonds only."""
+
+    @property
+    def radial(self) -> int:
+        """Number of Gaussians that describe the distance of a pair."""
+
+    @property
+    def reach(self) -> float:
+        """Up to where the Gaussians reach, in pair lengths."""
+
+    @property
+    def core(self) -> tuple[tuple[float, ...], ...] | None:
+        """Distances to which those that overlap are pushed apart, of each two components."""
+
+
+@dataclass(frozen=True)
+class Prior:
+    """What is known before the refiner is asked: a Gaussian, and latents that condition the refiner.
+
+    Attributes:
+        mean: expected positions (n, 3).
+        covariance: of them, per component.
+        edges: the pairs whose latents are known; those along bonds come first.
+        node, pair: latents (n, width) and (E, width).
+    """
+
+    mean: Float[Tensor, "n 3"]
+    covariance: Covariance | Given
+    edges: Edges
+    node: Float[Tensor, "n width"]
+    pair: Float[Tensor, "E width"]
+
+    @property
+    def std(self) -> Float[Tensor, "n 1"]:
+        """Standard deviation of the positions, per component."""
+        return self.covariance.std
 
 
 class Refiner(nn.Module):
@@ -22,7 +78,7 @@ class Refiner(nn.Module):
 
     core: Tensor | None
 
-    def __init__(self, config: SimulatorConfig, layers: int) -> None:
+    def __init__(self, config: RefinerConfig, layers: int) -> None:
         super().__init__()
         width = config.width
         self.pair_length, self.radius = config.pair_length, config.radius
@@ -40,7 +96,7 @@ class Refiner(nn.Module):
         self,
         graph: Batch,
         position: Float[Tensor, "n 3"],
-        prediction: Prediction,
+        prediction: Prior,
         noisy: Float[Tensor, "n 3"],
         sigma: Float[Tensor, "n 1"],
     ) -> Float[Tensor, "n 3"]:
@@ -82,7 +138,7 @@ class Refiner(nn.Module):
         return c_in.square() * noisy + sigma * c_in * covariance.spread(raw / covariance.std)
 
     def loss(
-        self, graph: Batch, position: Float[Tensor, "n 3"], prediction: Prediction, target: Float[Tensor, "n 3"], generator: torch.Generator
+        self, graph: Batch, position: Float[Tensor, "n 3"], prediction: Prior, target: Float[Tensor, "n 3"], generator: torch.Generator
     ) -> Float[Tensor, " n"]:
         """Weighted denoising score matching loss per bead; ln sigma ~ N(-0.4, 1.2), one sigma per graph.
 
@@ -97,7 +153,7 @@ class Refiner(nn.Module):
         return ((1 + sigma.square()) / sigma.square() * error.square()).sum(dim=1)
 
 
-def denoiser(refiner: Refiner | None, graph: Batch, position: Float[Tensor, "n 3"], prediction: Prediction) -> Denoiser:
+def denoiser(refiner: Refiner | None, graph: Batch, position: Float[Tensor, "n 3"], prediction: Prior) -> Denoiser:
     """What a sampler asks in a step from ``position``: the whitened residual, in which beads of a box do not overlap."""
     covariance = prediction.covariance
 

@@ -16,10 +16,11 @@ from torch_geometric.nn.aggr import MeanAggregation
 from ..arguments import COUNT, NATURAL, NOT_NEGATIVE, Number, check, one_of, positive
 from ..errors import MlcgmdError
 from .covariance import Covariance
-from .graph import Batch, Edges, Topology, across
+from .graph import Batch, Topology, across
 from .incidence import incidence
 from .neighbours import edges
 from .networks import MLP, Directions, Interaction, VectorReadout, invariants, n_invariants, pass_messages, radial, unit
+from .refiner import Prior
 
 COVARIANCES = ("diagonal", "fixed", "springs")
 """Beads move independently, as in the paper; molecules are springs of constants that depend on the number of bonds between the beads
@@ -92,28 +93,15 @@ class SimulatorConfig:
 
 
 @dataclass(frozen=True)
-class Prediction:
-    """What the simulator says about one step.
+class Prediction(Prior):
+    """What the simulator says about one step: a Gaussian of the next positions, with its latents of the pairs at time t.
 
     Attributes:
-        mean: expected next positions (n, 3).
-        covariance: of them, per component.
-        edges: the pairs at time t.
-        node, pair: latents (n, width) and (E, width): the condition of the refiner.
         bead_rg2: expected squared radius of gyration (n,) of the particles in each bead, at time t.
     """
 
-    mean: Float[Tensor, "n 3"]
     covariance: Covariance
-    edges: Edges
-    node: Float[Tensor, "n width"]
-    pair: Float[Tensor, "E width"]
     bead_rg2: Float[Tensor, " n"]
-
-    @property
-    def std(self) -> Float[Tensor, "n 1"]:
-        """Standard deviation of the next positions, per component."""
-        return self.covariance.std
 
 
 class Embedding(nn.Module):

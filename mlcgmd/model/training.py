@@ -26,7 +26,7 @@ from ..paths import alone, atomic
 from ..progress import bar
 from .domain import Domain
 from .model import CheckpointError, Model, check_device, threads
-from .objectives import CURVES, LAST, Distillation, TrainConfig, Training
+from .objectives import CURVES, LAST, Distillation, Fitting, TrainConfig, Training
 from .simulator import SimulatorConfig
 from .stepper import fitted
 from .system import CoarseSystem, check_alike, conditions, in_common_terms, several
@@ -130,16 +130,26 @@ def train(
     text = json.dumps(dataclasses.asdict(config) | data, sort_keys=True)
     # What is wrong with the systems or the config was said by now: a folder is taken only by a training that begins.
     with alone(folder, "training") if FIRST_RANK else nullcontext(), threads(config.threads):
-        model, curves = _fit(Training(model, config, windows, held_out, folder), text, device, progress)
+        module = Training(model, config, windows, held_out, folder)
+        curves = fit(module, text, device, progress)
         if config.distillation:
-            module = Distillation(model, config, windows, held_out, folder / "distillation")
-            model, more = _fit(module, text, device, progress)
+            module = Distillation(module.average, config, windows, held_out, folder / "distillation")
+            more = fit(module, text, device, progress)
             curves = pd.concat([curves, more.assign(step=config.steps + more.step)], ignore_index=True)
-        return model, curves
+        return module.average, curves
 
 
-def _fit(module: Training, text: str, device: torch.device, progress: bool) -> tuple[Model, pd.DataFrame]:
-    """:func:`train` in the folder of ``module``, which ``text`` labels."""
+def fit(module: Fitting, text: str, device: torch.device, progress: bool) -> pd.DataFrame:
+    """Fit in the folder of ``module``, which ``text`` labels, or go on where an interrupted run of this label stopped.
+
+    Returns:
+        The curves; the result is ``module.average``, then on the CPU and in evaluation mode.
+
+    Raises:
+        MlcgmdError: the folder has another label.
+        CheckpointError: the checkpoint in it is damaged.
+        DivergedError: loss or weights ceased to be finite; the last good checkpoint is kept.
+    """
     config, folder = module.config, module.folder
     label = folder / "config.json"
     if label.exists() and label.read_bytes() != text.encode():
@@ -180,10 +190,11 @@ def _fit(module: Training, text: str, device: torch.device, progress: bool) -> t
             default_root_dir=folder,
         )
         trainer.fit(module, loader, ckpt_path=last if last.exists() else None, weights_only=True)
-    return module.average.cpu().eval(), pd.read_json(curves, lines=True)
+    module.average.cpu().eval()
+    return pd.read_json(curves, lines=True)
 
 
-def _steps_done(last: Path, module: Training) -> int:
+def _steps_done(last: Path, module: Fitting) -> int:
     """The step that a checkpoint stands at; 0 if there is none.
 
     Raises:

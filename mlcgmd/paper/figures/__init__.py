@@ -14,6 +14,7 @@ from .exact import deviations, memory, propagators, spectrum, what_is_kept
 from .experiments import break_even, courses, short_md_curve, speed, sweep, training_curves
 from .front import at_a_glance
 from .lengths import longer_parity, one_step
+from .lifting import inside_beads, lifted_whole
 from .mappings import mapping_errors, predicted_errors, prior_ranks
 from .mixtures import diffusion_parity, displacements, rdfs, short_against_long, survival
 from .style import COMPONENT_COLOURS, LANGEVIN, LONG_TIME, MD, MODEL, OTHER, WIDTH, component_colours, hues, style
@@ -38,6 +39,8 @@ __all__ = [
     "diffusion_parity",
     "displacements",
     "hues",
+    "inside_beads",
+    "lifted_whole",
     "longer_parity",
     "mapping_errors",
     "memory",
