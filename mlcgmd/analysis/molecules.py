@@ -170,7 +170,7 @@ def torsion_angles(position: np.ndarray, quadruple: np.ndarray) -> np.ndarray:
         u, v = np.cross(a, axis), np.cross(axis, b)
         return np.degrees(np.arctan2(np.linalg.norm(np.cross(u, v), axis=2), np.einsum("fax,fax->fa", u, v)))
 
-    return _by_chunk(angle, position, 15 * max(len(quadruple), position.shape[1]))
+    return by_chunk(angle, position, 15 * max(len(quadruple), position.shape[1]))
 
 
 def form_factor(position: np.ndarray, q: np.ndarray) -> np.ndarray:
@@ -189,7 +189,7 @@ def form_factor(position: np.ndarray, q: np.ndarray) -> np.ndarray:
         distance = np.stack([pdist(frame) for frame in r])
         return np.stack([1 / n + 2 * np.sinc(k * distance / np.pi).sum(axis=1) / n**2 for k in q], axis=1)
 
-    return _by_chunk(debye, position, 2 * n * n).mean(axis=0)
+    return by_chunk(debye, position, 2 * n * n).mean(axis=0)
 
 
 def contact_map(position: np.ndarray, cutoff: float) -> np.ndarray:

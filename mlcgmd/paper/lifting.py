@@ -48,8 +48,8 @@ def scores(md: np.ndarray, other: np.ndarray, bond: np.ndarray) -> dict[str, flo
     mass = np.ones(n)
     size = [molecules.radius_of_gyration_squared(x, mass).mean() for x in (md, other)]
     found["rg2"] = abs(size[1] / size[0] - 1)
-    maps = [molecules.contact_map(x, CONTACT) for x in (md, other)]
-    found["contacts"] = 1 - molecules.contact_correlation(*maps, bond)
+    a_map, b_map = (molecules.contact_map(x, CONTACT) for x in (md, other))
+    found["contacts"] = 1 - molecules.contact_correlation(a_map, b_map, bond)
     curves = [molecules.form_factor(x, WAVE_NUMBERS) for x in (md, other)]
     return found | {"form_factor": float(np.abs(curves[1] / curves[0] - 1).max())}
 
@@ -70,29 +70,27 @@ def rows(table: pd.DataFrame, energy: pd.DataFrame, kinds: Mapping[str, str], af
         after: time of the MD after which energies are compared.
     """
     wanted = {"bond": "<= 0.1", "energy": "<= 1"}
+
+    def entry(name: str, quantity: str, values: pd.Series, **more: str) -> Row:
+        return make(f"lifting.{name}", quantity, float(values.mean()), n=len(values), error=float(values.sem()), **more)
+
     found: list[Row] = []
     late = energy[energy.time == after]
     for kind, name in kinds.items():
-        start = f"lifting.{name}." if name else "lifting."
+        start = f"{name}." if name else ""
         part = table[table.kind == kind]
         target = wanted if not name else {}
         for column, words in INSIDE.items():
             quantity = f"{words} of {kind}: earth mover's distance to MD over MD's standard deviation"
-            found.append(make(f"{start}{column}.emd_over_std", quantity, n=len(part), target=target.get(column, ""), **_mean(part[column])))
+            found.append(entry(f"{start}{column}.emd_over_std", quantity, part[column], target=target.get(column, "")))
         for column, words in WHOLE.items():
-            found.append(make(f"{start}{column}", f"{words} of {kind}", n=len(part), **_mean(part[column])))
-        found.append(make(f"{start}overlaps", f"overlaps per particle of {kind}, before any MD", n=len(part), **_mean(part.overlaps)))
+            found.append(entry(f"{start}{column}", f"{words} of {kind}", part[column]))
+        found.append(entry(f"{start}overlaps", f"overlaps per particle of {kind}, before any MD", part.overlaps))
         if kind in late:
             quantity = f"potential energy of {kind} after {after:g} tau of MD, absolute difference to MD's"
             off = (late[kind] - late["MD"]).abs()
-            found.append(
-                make(f"{start}energy_per_particle", quantity, n=len(off), unit="kT", target=target.get("energy", ""), **_mean(off))
-            )
+            found.append(entry(f"{start}energy_per_particle", quantity, off, unit="kT", target=target.get("energy", "")))
     return found
-
-
-def _mean(values: pd.Series) -> dict[str, float]:
-    return {"value": float(values.mean()), "error": float(values.sem())}
 
 
 def restriction_error(beads: xr.Dataset, lifted: xr.Dataset, positions: Callable[[np.ndarray], np.ndarray]) -> float:

@@ -127,7 +127,12 @@ def met(row: Row) -> bool | None:
     return {"<=": value <= bound, ">=": value >= bound, "==": value == bound, "within": abs(value) <= bound}[relation]
 
 
-OWN_ERROR = (("chain.", "chain.md_halves."), ("spe.", "spe.md."), ("own.kg_melt.", "own.kg_melt.md."))
+OWN_ERROR = (
+    ("chain.", "chain.md_halves."),
+    ("spe.", "spe.md."),
+    ("own.kg_melt.", "own.kg_melt.md."),
+    ("lifting.", "lifting.md_halves."),
+)
 """Beginnings of ids: of a quantity, and of the same between two MD samples."""
 
 
