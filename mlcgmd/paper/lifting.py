@@ -65,7 +65,7 @@ def rows(table: pd.DataFrame, energy: pd.DataFrame, kinds: Mapping[str, str], af
 
     Args:
         table: scores, with columns ``chain`` and ``kind``.
-        energy: columns ``chain``, ``time`` and one for each kind, of which "MD" is what the others are measured against.
+        energy: columns ``chain``, ``time`` and one for each kind, of which "MD" is what the others are measured against; empty without MD.
         kinds: kind to the end of the id's beginning; the model's own is empty.
         after: time of the MD after which energies are compared.
     """
@@ -75,7 +75,7 @@ def rows(table: pd.DataFrame, energy: pd.DataFrame, kinds: Mapping[str, str], af
         return make(f"lifting.{name}", quantity, float(values.mean()), n=len(values), error=float(values.sem()), **more)
 
     found: list[Row] = []
-    late = energy[energy.time == after]
+    late = energy[energy.time == after] if len(energy) else energy
     for kind, name in kinds.items():
         start = f"{name}." if name else ""
         part = table[table.kind == kind]

@@ -36,14 +36,14 @@ def inside_beads(samples: Mapping[str, Mapping[str, np.ndarray]]) -> Figure:
 
 @captioned
 def lifted_whole(q: np.ndarray, curves: Mapping[str, np.ndarray], energy: pd.DataFrame) -> Figure:
-    """Left: form factor, mean over chains. Right: potential energy per particle above MD's, after so much MD from the lifted frames."""
+    """Left: form factor, mean over chains. Right: potential energy per particle above MD's, after so much MD from the lifted frames,
+    if there was any."""
     figure, axes = plt.subplots(1, 2, figsize=(WIDTH, 2.7), constrained_layout=True)
     for (kind, values), colour in zip(curves.items(), COLOURS, strict=False):
         axes[0].loglog(q, values, color=colour, label=kind, lw=2.5 if kind == next(iter(curves)) else 1.2)
     axes[0].set(xlabel=r"$q$ ($1/\sigma$)", ylabel="$P(q)$")
     axes[0].legend(frameon=False, fontsize=8)
-    above = energy.groupby("time").mean(numeric_only=True)
-    above = above[above.index > 0]
+    above = energy[energy.time > 0].groupby("time").mean(numeric_only=True) if len(energy) else energy
     for kind, colour in zip(curves, COLOURS, strict=False):
         if kind in above and kind != next(iter(curves)):
             axes[1].plot(above.index, above[kind] - above["MD"], color=colour, marker="o", ms=3)
