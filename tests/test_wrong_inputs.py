@@ -795,7 +795,7 @@ RUN_FILES: dict[str, tuple[str, str]] = {
     "not UTF-8": ("a: \udcff", "is no YAML of plain values"),
     "no level": (RUN.replace("level: 8\n", ""), r"lacks \['level'\]"),
     "no steps": (RUN.replace("steps: 2\n", ""), r"lacks \['steps'\]"),
-    "unknown field": (RUN + "depth: 3\n", r"has unknown fields \['depth'\]; those of TrainConfig are \['time_step'"),
+    "unknown field": (RUN + "depth: 3\n", r"has unknown fields \['depth'\]; those of TrainConfig are \['steps'"),
     "a number as field": (RUN + "3: 3\n", r"has unknown fields \['3'\]"),
     "unknown set": (RUN.replace("chain-smoke", "chain"), "there is no data set 'chain'; the sets are"),
     "a list of sets": (RUN.replace("chain-smoke", "[chain-smoke]"), r"dataset is \['chain-smoke'\]; give a name"),
