@@ -4,6 +4,7 @@ Its command ``gmx`` is not a Python package: ``apt install gromacs`` or ``conda 
 """
 
 import math
+import os
 import re
 import shutil
 import subprocess
@@ -179,7 +180,9 @@ def _gmx(arguments: Sequence[str], folder: Path | None = None, answer: str = "")
     if (program := shutil.which("gmx")) is None:
         raise MissingPackageError("GROMACS is not installed; it is the package `gromacs` of Debian and of conda-forge")
     command = [program, "-quiet", "-nobackup", *arguments]
-    done = subprocess.run(command, cwd=folder, input=answer, capture_output=True, encoding="utf-8", errors="replace")
+    # It refuses to run with another number of threads than this variable says.
+    alone = os.environ | {"OMP_NUM_THREADS": "1"}
+    done = subprocess.run(command, cwd=folder, input=answer, capture_output=True, encoding="utf-8", errors="replace", env=alone)
     if done.returncode:
         found = re.search(r"(?:ERROR 1|Fatal error:).*?(?=For more information|There w|$)", done.stderr, re.DOTALL)
         reason = " ".join((found[0] if found else done.stderr[-500:]).split()).replace("cut-off", "cutoff")
