@@ -16,7 +16,7 @@ from ..paths import atomic
 
 VERSION = 3
 """Of the format."""
-_Network = TypeVar("_Network", bound=nn.Module)
+T = TypeVar("T", bound=nn.Module)
 
 
 class CheckpointError(MlcgmdError):
@@ -39,7 +39,7 @@ def save(path: Path | str, header: dict[str, Any], network: nn.Module) -> Path:
     return path
 
 
-def load(path: Path, build: Callable[[dict[str, Any]], _Network], what: str) -> _Network:
+def load(path: Path, build: Callable[[dict[str, Any]], T], what: str) -> T:
     """A network that :func:`save` wrote, in evaluation mode.
 
     Args:

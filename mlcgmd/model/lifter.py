@@ -124,6 +124,11 @@ class Lifter(nn.Module):
 
     Attributes:
         config: what it is, and the data that it is valid for.
+
+    >>> from mlcgmd.paths import SHIPPED
+    >>> lifter = Lifter.load(SHIPPED / "models" / "chain-lifter.safetensors")
+    >>> lifter.config.level, lifter.config.type_name
+    (15.0, ('B1', 'B2', 'S1', 'S2'))
     """
 
     def __init__(self, config: LifterConfig) -> None:

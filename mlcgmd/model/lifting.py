@@ -176,7 +176,7 @@ def train_lifter(
         progress: show a progress bar.
 
     Returns:
-        The lifter with averaged weights, and the curves: the loss is 1 per component for the springs alone.
+        The lifter with averaged weights; and the curves, in which the loss is 1 per component for the springs alone.
 
     Raises:
         MlcgmdError: no systems, or some of different units, with and without boxes, or without bonds; or ``folder`` holds a run of
@@ -273,6 +273,14 @@ def lift(
         MismatchError: the beads are not those of ``fine`` at the lifter's level, or it does not know a type or a kind of bond.
         TrajectoryError: there is no such replica, or it failed at its start.
         MlcgmdError: ``seed`` or the sampler is none.
+
+    >>> from mlcgmd.data import mapping, trajectory
+    >>> from mlcgmd.paths import SHIPPED
+    >>> fine = trajectory.load(SHIPPED / "chain-laptop" / "validation-000.nc").isel(frame=[0, -1])
+    >>> beads = mapping.partition(fine, 15).apply(fine)
+    >>> lifted = lift(Lifter.load(SHIPPED / "models" / "chain-lifter.safetensors"), beads, fine)
+    >>> lifted.position.shape == fine.position.shape
+    True
     """
     SEED("seed", seed)
     beads = one_replica(run, replica)
