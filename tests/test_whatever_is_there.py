@@ -97,7 +97,7 @@ def test_one_chain_has_its_figures_and_no_means_over_chains(tmp_path: Path) -> N
     assert "one chain: what is a mean or a correlation over chains is left out" in said and "Traceback" not in said
     assert "chain.stable_fraction" in measured and "chain.rg2.r2" not in measured
     drawn = {path.stem for path in (tmp_path / "figures").glob("*.svg")}
-    assert drawn == {f"chain-smoke_{kind}" for kind in ("parity", "rg2", "bonds", "acf", "tica", "contacts")}
+    assert drawn == {f"chain-smoke_{kind}" for kind in ("parity", "rg2", "rg2_four", "bonds", "acf", "tica", "contacts")}
 
 
 @pytest.mark.slow
