@@ -60,24 +60,46 @@ def rdf(
         )
     n = position.shape[1]
     a, b = _indices(a, 1, n)[:, 0], _indices(b, 1, n)[:, 0]
-    i, j = (x.ravel() for x in np.meshgrid(a, b, indexing="ij"))
-    keep = i != j if molecule is None else np.asarray(molecule)[i] != np.asarray(molecule)[j]
-    i, j = i[keep], j[keep]
-    if not len(i):
-        raise MlcgmdError(
-            f"there are no pairs between {len(a)} particles and {len(b)}; give groups that are not empty or the same molecule"
-        )
+    i, j = _pairs(a, b, molecule)
     bins = int(r_max / width + 1e-9)
     limit = width * np.arange(bins + 1)
 
     def count(r: np.ndarray) -> np.ndarray:
-        d = r[:, i] - r[:, j]
-        d -= edges * np.round(d / edges)
-        return np.histogram(np.sqrt(np.einsum("fpx,fpx->fp", d, d)), limit)[0][None]
+        return np.histogram(np.sqrt(_squares(r, i, j, edges)), limit)[0][None]
 
     counts = by_chunk(count, position, 6 * len(i)).sum(axis=0) / len(position)
     shell = 4 / 3 * np.pi * np.diff(limit**3)
     return Rdf(limit[:-1] + width / 2, counts / (len(i) * shell / edges.prod()), counts.cumsum() / len(a))
+
+
+def _pairs(a: np.ndarray, b: np.ndarray, molecule: np.ndarray | None) -> tuple[np.ndarray, np.ndarray]:
+    """Each particle of ``a`` with each of ``b`` that is another one, and of another molecule if these are given."""
+    i, j = (x.ravel() for x in np.meshgrid(a, b, indexing="ij"))
+    keep = i != j if molecule is None else np.asarray(molecule)[i] != np.asarray(molecule)[j]
+    if not keep.any():
+        raise MlcgmdError(
+            f"there are no pairs between {len(a)} particles and {len(b)}; give groups that are not empty or the same molecule"
+        )
+    return i[keep], j[keep]
+
+
+def _squares(r: np.ndarray, i: np.ndarray, j: np.ndarray, edges: np.ndarray) -> np.ndarray:
+    """Squared distances (F, pairs) to the nearest image."""
+    d = r[:, i] - r[:, j]
+    d -= edges * np.round(d / edges)
+    return np.einsum("fpx,fpx->fp", d, d)
+
+
+def neighbours(
+    position: np.ndarray, box: np.ndarray, a: np.ndarray, b: np.ndarray, reach: float, molecule: np.ndarray | None = None
+) -> np.ndarray:
+    """Mean number (F,) of the particles ``b`` nearer than ``reach`` to a particle of ``a``, in each frame; arguments as of :func:`rdf`."""
+    i, j = _pairs(a, b, molecule)
+
+    def count(r: np.ndarray) -> np.ndarray:
+        return (_squares(r, i, j, box) < reach**2).sum(axis=1) / len(a)
+
+    return by_chunk(count, position, 6 * len(i))
 
 
 def first_peak(curve: Rdf) -> float:

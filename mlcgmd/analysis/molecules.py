@@ -104,12 +104,18 @@ def bond_lengths(position: np.ndarray, bond: np.ndarray) -> np.ndarray:
     return pair_distances(position, bond)
 
 
-def angles(bond: np.ndarray) -> np.ndarray:
-    """Triples (i, j, k), i < k, of two bonds that share particle j: (n_angles, 3), sorted by j, i, k."""
+def _bonded(bond: np.ndarray) -> dict[int, set[int]]:
+    """What each particle with bonds is bonded to."""
     neighbours: dict[int, set[int]] = {}
     for i, j in np.asarray(bond).reshape(-1, 2).tolist():
         neighbours.setdefault(i, set()).add(j)
         neighbours.setdefault(j, set()).add(i)
+    return neighbours
+
+
+def angles(bond: np.ndarray) -> np.ndarray:
+    """Triples (i, j, k), i < k, of two bonds that share particle j: (n_angles, 3), sorted by j, i, k."""
+    neighbours = _bonded(bond)
     triples = [(i, j, k) for j in sorted(neighbours) for i in sorted(neighbours[j]) for k in sorted(neighbours[j]) if i < k]
     return np.array(triples, np.intp).reshape(-1, 3)
 
@@ -137,10 +143,7 @@ def torsions(bond: np.ndarray) -> np.ndarray:
     >>> torsions(np.array([[0, 1], [1, 2], [2, 3]])).tolist()
     [[0, 1, 2, 3]]
     """
-    neighbours: dict[int, set[int]] = {}
-    for i, j in np.asarray(bond).reshape(-1, 2).tolist():
-        neighbours.setdefault(i, set()).add(j)
-        neighbours.setdefault(j, set()).add(i)
+    neighbours = _bonded(bond)
     found = [
         (i, j, k, m)
         for j in sorted(neighbours)

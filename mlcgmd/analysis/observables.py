@@ -71,13 +71,19 @@ def contacts(e: Ensemble, common: Common, name: str) -> np.ndarray:
     chains = np.array(e.molecules(name))
     frames = e.position[:, :, chains].reshape(-1, chains.shape[1], 3)
     cutoff = estimates.CONTACT * _mean_bond(common)
-    place = np.full(len(e.mass), -1)
-    place[chains] = np.arange(chains.shape[1])
-    pairs = place[e.bond]
+    pairs = _places(e, name)[e.bond]
     keep = np.triu(np.ones((chains.shape[1],) * 2, bool), 1)
     i, j = np.sort(pairs[(pairs >= 0).all(axis=1)], axis=1).T
     keep[i, j] = False
     return molecules.contact_map(frames, cutoff)[keep]
+
+
+def _places(e: Ensemble, name: str) -> np.ndarray:
+    """Where in its molecule each bead (B,) of the component is; -1 of other beads."""
+    place = np.full(len(e.mass), -1)
+    for beads in e.molecules(name):
+        place[beads] = np.arange(len(beads))
+    return place
 
 
 @functools.lru_cache(maxsize=8)
@@ -105,14 +111,11 @@ def _by_place(e: Ensemble, name: str, index: np.ndarray, values: np.ndarray) -> 
 
     Bonds in the same place of alike molecules share a column; where molecules differ each bond has its own.
     """
-    place = np.full(len(e.mass), -1)
-    chains = e.molecules(name)
-    for beads in chains:
-        place[beads] = np.arange(len(beads))
-    own = (place[index] >= 0).all(axis=1)
-    keys, which, count = np.unique(place[index[own]], axis=0, return_inverse=True, return_counts=True)
+    place = _places(e, name)[index]
+    own = (place >= 0).all(axis=1)
+    keys, which, count = np.unique(place[own], axis=0, return_inverse=True, return_counts=True)
     columns = values[:, own]
-    if (count != len(chains)).any():
+    if (count != len(e.molecules(name))).any():
         return columns
     return columns[:, np.argsort(which, kind="stable")].reshape(len(columns), len(keys), -1).swapaxes(1, 2).reshape(-1, len(keys))
 
@@ -134,21 +137,9 @@ def first_peak(e: Ensemble, common: Common, a: str, b: str) -> Estimate:
 
 def neighbours(e: Ensemble, common: Common, a: str, b: str, shell: float) -> Estimate:
     """Mean number of beads of ``b``, of other molecules, nearer than ``shell`` to a bead of ``a`` in a periodic box."""
-    series = count_neighbours(e, a, b, shell)
+    assert e.box is not None  # as `has_neighbours` makes sure
+    series = liquids.neighbours(e.frames, e.box, e.beads(a), e.beads(b), shell, e.molecule).reshape(e.position.shape[:2])
     return Estimate(float(series.mean()), estimates.standard_error(series))
-
-
-def count_neighbours(e: Ensemble, a: str, b: str, shell: float) -> np.ndarray:
-    """The number of :func:`neighbours` in each frame, (R, F)."""
-    i, j = (x.ravel() for x in np.meshgrid(e.beads(a), e.beads(b), indexing="ij"))
-    i, j = i[e.molecule[i] != e.molecule[j]], j[e.molecule[i] != e.molecule[j]]
-
-    def count(frames: np.ndarray) -> np.ndarray:
-        step = frames[:, i] - frames[:, j]
-        step -= e.box * np.round(step / e.box)
-        return (np.einsum("fpx,fpx->fp", step, step) < shell**2).sum(axis=1) / len(e.beads(a))
-
-    return molecules.by_chunk(count, e.frames, 6 * len(i)).reshape(e.position.shape[:2])
 
 
 def coordination(e: Ensemble, common: Common, a: str, b: str) -> Estimate:

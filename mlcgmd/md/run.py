@@ -69,7 +69,7 @@ def run_md(spec: Spec, path: Path | str, progress: bool = False, drifts: Callabl
         if state is None:
             state, log = engine.equilibrate()
             _write(work / "start.npz", {f"equilibration_{name}": values for name, values in log.items()}, state)
-        segments, made, given_up = _segments(n_frames), 0, 0
+        segments, made = _segments(n_frames), 0
         while True:
             with bar(sum(segments[made:]), spec.name, "frame", progress) as shown:
                 for k in range(made, len(segments)):
@@ -81,17 +81,17 @@ def run_md(spec: Spec, path: Path | str, progress: bool = False, drifts: Callabl
                         _write(chunk, arrays, state)
                     shown.update(segments[k])
             made = len(segments)
+            given_up = sum(segments) - n_frames
             later = {"given_up": given_up * spec.frame_interval} if given_up else {}
             run = _assemble(spec, work, made, n_frames, state.box, provenance | later)
             if not (why := drifts(run) if drifts else ""):
                 break
-            if made >= len(_segments(n_frames)) + PATIENCE * len(_segments(n_frames // 2)):
+            if given_up >= PATIENCE * (n_frames // 2):
                 raise MlcgmdError(
                     f"{spec.name} still drifts after {sum(segments) * spec.frame_interval:g}: {why}; give it a longer equilibration, or"
                     f" leave it out. What is there is kept in {work}"
                 )
             segments += _segments(n_frames // 2)
-            given_up = sum(segments) - n_frames
         trajectory.save(run, path)
         shutil.rmtree(work)
     return path

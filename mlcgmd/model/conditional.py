@@ -61,10 +61,16 @@ class Molecule:
 
 def graph_matrix(n: int, bond: np.ndarray, square: np.ndarray) -> np.ndarray:
     """G (n, n), of bonds (m, 2) with mean square lengths (m,)."""
-    incidence = np.zeros((len(bond), n))
-    rows = np.arange(len(bond))
-    incidence[rows, bond[:, 0]], incidence[rows, bond[:, 1]] = 1, -1
+    incidence = _incidence(n, bond)
     return incidence.T @ (incidence / square[:, None])
+
+
+def _incidence(n: int, bond: np.ndarray) -> np.ndarray:
+    """1 and -1 (m, n) at the ends of each bond (m, 2)."""
+    found = np.zeros((len(bond), n))
+    rows = np.arange(len(bond))
+    found[rows, bond[:, 0]], found[rows, bond[:, 1]] = 1, -1
+    return found
 
 
 def free(bead: np.ndarray, mass: np.ndarray) -> np.ndarray:
@@ -136,9 +142,7 @@ class Springs:
             g = graph_matrix(len(particle), local, square[inside])
             mean, root, whitening = given_beads(self.stiffness * (g + self.bending * g @ g), own, mass[particle])
             q = free(own, mass[particle])
-            incidence = np.zeros((len(local), len(particle)))
-            rows = np.arange(len(local))
-            incidence[rows, local[:, 0]], incidence[rows, local[:, 1]] = 1, -1
+            incidence = _incidence(len(particle), local)
             # Accelerations when forces on the centres of mass hold these: Q (Q^T m Q)^-1 Q^T.
             move = q @ np.linalg.solve(q.T @ (mass[particle, None] * q), q.T @ incidence.T)
             found.append(

@@ -112,6 +112,7 @@ def diffusion(table: pd.DataFrame, regression: pd.DataFrame | None = None) -> It
         "equal_cost.": ("MD of equal cost", "equal_cost", "md"),
     }
     values = table.set_index(["source", "species", "composition"])
+    baseline = {}
     for species, key in KEYS.items():
         md, model = (values.loc[source].loc[species] for source in ("md", "model"))
         free = md.diffusive.astype(bool).reindex(model.index, fill_value=False)
@@ -135,14 +136,12 @@ def diffusion(table: pd.DataFrame, regression: pd.DataFrame | None = None) -> It
             words = f"a perfect model: |log10| of D of {species}"
             yield _electrolyte(f"D.{key}.perfect", words, float(np.nanmean(perfect)), int(np.isfinite(perfect).sum()))
         if regression is not None:
-            against = np.log10(regression[species] / md.value[regression.index]).abs()
-            yield _electrolyte(
-                f"D.{key}.regression", f"regression on salt and temperature: |log10| of D of {species}", against.mean(), len(against)
-            )
-    if regression is not None:
+            baseline[species] = np.log10(regression[species] / md.value[regression.index]).abs()
+            words = f"regression on salt and temperature: |log10| of D of {species}"
+            yield _electrolyte(f"D.{key}.regression", words, baseline[species].mean(), len(regression))
+    if baseline:
         learned = log_ratio(table, "model", "md")[list(KEYS)].dropna()
-        other = np.log10(regression / table[table.source == "md"].pivot(index="composition", columns="species", values="value")).abs()
-        ratio = learned.to_numpy().mean() / other.loc[learned.index, list(KEYS)].to_numpy().mean()
+        ratio = learned.to_numpy().mean() / pd.DataFrame(baseline).loc[learned.index].to_numpy().mean()
         words = "|log10| of D over that of a regression on salt and temperature, mean over species"
         yield _electrolyte("D.over_regression", f"{REFINED}: {words}", ratio, learned.size, "<= 0.7")
 

@@ -3,16 +3,13 @@
 import numpy as np
 import xarray as xr
 
-from ..analysis import observables, statistics
-from ..analysis.ensemble import Ensemble
+from ..analysis import liquids, statistics
 from .headlines import ION, SOLVENTS
 
 DRIFTS = 0.01
 """A series drifts whose :func:`.statistics.trend` has a p below this."""
 REACH = 2.8
 """Angstrom: within it an oxygen coordinates a Li."""
-NONE = np.empty((0, 2), int)
-"""Of the bonds between a Li and oxygens."""
 
 
 def watched(run: xr.Dataset) -> dict[str, np.ndarray]:
@@ -25,9 +22,8 @@ def watched(run: xr.Dataset) -> dict[str, np.ndarray]:
     kind, part = run.type_name.values[run.particle_type.values], run.component_name.values[run.component.values]
     series = {"energy": run.potential_energy.values.astype(float)}
     for name in SOLVENTS:
-        pair = {ION: kind == ION, name: (kind == "O") & (part == name)}
-        atoms = Ensemble.of(run.drop_vars("bond").isel(particle=pair[ION] | pair[name]).assign(bond=(("bond", "end"), NONE)))
-        series[f"Li-O of {name}"] = observables.count_neighbours(atoms, ION, name, REACH)[0]
+        ions, oxygens = np.flatnonzero(kind == ION), np.flatnonzero((kind == "O") & (part == name))
+        series[f"Li-O of {name}"] = liquids.neighbours(run.position.values, run.box.values[0], ions, oxygens, REACH)
     return series
 
 

@@ -5,10 +5,9 @@ from collections.abc import Callable, Mapping, Sequence
 import numpy as np
 import pandas as pd
 import xarray as xr
-from scipy.sparse import coo_array
-from scipy.sparse.csgraph import shortest_path
 
 from ..analysis import molecules
+from ..analysis.baselines import chain_distance
 from ..analysis.statistics import emd
 from ..md.chain import ChainSpec
 from ..md.lammps import relaxed
@@ -40,8 +39,7 @@ def inside(position: np.ndarray, bond: np.ndarray) -> dict[str, np.ndarray]:
 def scores(md: np.ndarray, other: np.ndarray, bond: np.ndarray) -> dict[str, float]:
     """Distances of ``other`` frames (F, N, 3) of a chain to those of MD, inside of the beads and as a whole, and the overlaps."""
     n = md.shape[1]
-    hops = shortest_path(coo_array((np.ones(len(bond)), bond.T), shape=(n, n)), directed=False, unweighted=True)
-    apart = np.argwhere(np.triu(hops > 1, 1))
+    apart = np.argwhere(np.triu(chain_distance(bond, n) > 1, 1))
     a, b = inside(md, bond), inside(other, bond)
     found = {name: emd(a[name], b[name]) / float(a[name].std()) for name in INSIDE}
     found["overlaps"] = float((molecules.pair_distances(other, apart) < NEAR).sum(axis=1).mean() / n)
