@@ -39,7 +39,7 @@ pdf: book ## print the book into _build/book.pdf, with headless Chromium (needs 
 	node workflow/look/print.js _build/html _build/book.pdf
 
 test: $(INSTALLED) ## unit tests, and the notebooks rerun and compared (nbval)
-	python -m pytest --nbval --nbval-current-env
+	python -m pytest --nbval --nbval-current-env -n auto --maxprocesses 4 --dist loadfile
 
 fuzz: $(INSTALLED) ## read 20,000 files damaged at random, try wrong inputs, kill jobs; records what escaped
 	python workflow/fuzz.py

@@ -1,4 +1,4 @@
-"""What many tests share. One thread each: tests run in parallel processes (``pytest -n auto``)."""
+"""What many tests share. One thread each: files of tests run in parallel processes (``pytest -n auto --dist loadfile``)."""
 
 from jaxtyping import install_import_hook
 
@@ -26,8 +26,10 @@ def one_core() -> Iterator[None]:
     if not hasattr(os, "sched_setaffinity"):
         yield
         return
-    before = os.sched_getaffinity(0)
-    os.sched_setaffinity(0, {max(before)})
+    before = sorted(os.sched_getaffinity(0))
+    # Each process of pytest-xdist another one.
+    worker = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
+    os.sched_setaffinity(0, {before[worker % len(before)]})
     yield
     os.sched_setaffinity(0, before)
 

@@ -9,6 +9,7 @@ import xarray as xr
 
 from ..data import continuity, mapping
 from ..data.trajectory import TrajectoryError, refusal
+from ..data.units import units_of
 from . import molecules, statistics
 
 BEADS = 10
@@ -166,7 +167,7 @@ def _findings(fine: xr.Dataset, beads: _Beads, sizes: np.ndarray, level: float) 
         missing.append("there are no bonds: each particle is a molecule of its own; if it has bonds, give them")
     if "charge" not in fine and "box" in fine:
         missing.append("no charges are known: conductivity will not be measured; give charge= for each component")
-    length, time, mass = (fine.attrs[f"{of}_unit"] for of in ("length", "time", "mass"))
+    length, time, mass = units_of(fine)
     kinds, counts = np.unique(fine.particle_type.values, return_counts=True)
     box = "none" if "box" not in fine else f"{' x '.join(f'{edge:.4g}' for edge in fine.box.values[0])} {length}"
     read = {

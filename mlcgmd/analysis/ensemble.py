@@ -12,7 +12,8 @@ from typing import NamedTuple, Protocol, Self, TypeVar
 import numpy as np
 import xarray as xr
 
-from ..data.trajectory import UNITS, frame_interval
+from ..data.trajectory import frame_interval
+from ..data.units import UNITS, units_of
 from ..errors import MlcgmdError
 from . import liquids, molecules, transport
 
@@ -145,7 +146,7 @@ class Ensemble:
             charge=data.charge.values if "charge" in data else None,
             box=data.box.values[0] if "box" in data else None,
             bead_rg2=replicas("bead_rg2") if "bead_rg2" in data else None,
-            units=(data.attrs["length_unit"], data.attrs["time_unit"], data.attrs["mass_unit"]),
+            units=units_of(data),
             failed=failed,
         )
 

@@ -16,6 +16,7 @@ from scipy.sparse.csgraph import connected_components
 from ..errors import MlcgmdError
 from . import trajectory
 from .partitions import METIS, Family, Molecule
+from .units import system_of
 
 
 class MappingError(MlcgmdError):
@@ -112,7 +113,7 @@ class CoarseGraining:
             charge=fine.charge.values if "charge" in fine else None,
             box=fine.box.values if "box" in fine else None,
             system=fine.attrs["system"],
-            units="lj" if fine.attrs["length_unit"] == "sigma" else "real",
+            units=system_of(fine),
             level=self.level,
             condition=trajectory.condition_of(fine),
         )

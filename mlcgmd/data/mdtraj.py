@@ -11,11 +11,12 @@ import mdtraj
 import numpy as np
 import xarray as xr
 
-from . import formats, trajectory
+from . import formats
 from .assembly import assemble
 from .checks import Held, Site, elements_of_mdtraj, frame_times, orthorhombic, understood
 from .formats import File
 from .trajectory import TrajectoryError, refusal
+from .units import UNITS
 
 NEEDS = {".h5": "tables", ".hdf5": "tables", ".lh5": "tables", ".gsd": "gsd"}
 """Of the endings that mdtraj reads, those for which it needs a package that is not among our requirements."""
@@ -81,8 +82,8 @@ def from_mdtraj(
         loaded = _load(paths, top)
     name = system or (formats.stem(paths[0]) if paths else "memory")
     refuse = refusal(name)
-    if units not in trajectory.UNITS:
-        refuse(f"units {units!r} are not known; use one of {sorted(trajectory.UNITS)}")
+    if units not in UNITS:
+        refuse(f"units {units!r} are not known; use one of {sorted(UNITS)}")
     topology = loaded.topology
     if topology is None:
         refuse("there is no topology; give the mdtraj.Trajectory one, or read the files with top=")

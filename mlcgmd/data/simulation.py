@@ -15,6 +15,7 @@ import xarray as xr
 from ..paths import atomic
 from . import hdf5, table, trajectory
 from .trajectory import TrajectoryError, refusal
+from .units import units_of
 
 STATIC = ("particle_type", "mass", "molecule", "component", "bond", "charge")
 """Variables that a simulation has from the trajectory that it started from, where that has them."""
@@ -39,7 +40,7 @@ def make(start: xr.Dataset, position: np.ndarray, bead_rg2: np.ndarray, interval
     Raises:
         TrajectoryError: as :func:`validate`.
     """
-    length, time, _ = (start.attrs[f"{of}_unit"] for of in ("length", "time", "mass"))
+    length, time, _ = units_of(start)
     frames = position.shape[1]
     variables = {name: start[name].variable for name in STATIC if name in start}
     variables |= {

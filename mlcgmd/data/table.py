@@ -9,6 +9,8 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
+from .units import units_of
+
 TABLE = {
     "position": (("frame", "particle", "xyz"), "fiu"),
     "box": (("frame", "xyz"), "fiu"),
@@ -113,7 +115,7 @@ def check_table(dataset: xr.Dataset, units: Sequence[tuple[str, str, str]], refu
         names(name, dataset[name].values.tolist(), refuse)
     held = dataset.attrs
     names("system", [held.get("system", "")], refuse)
-    if (found := tuple(held.get(f"{of}_unit") for of in ("length", "time", "mass"))) not in units:
+    if (found := units_of(dataset)) not in units:
         refuse(f"the units of length, time and mass are {found}; give one of {[*units]}")
     from_json("provenance", held.get("provenance", ""), refuse)
 

@@ -33,10 +33,9 @@ from ..errors import MlcgmdError
 from ..paths import atomic
 from . import continuity, hdf5, table
 from .periodic import molecules_from_bonds
+from .units import UNITS, as_attributes
 
 FORMAT_VERSION = 1
-UNITS = {"lj": ("sigma", "tau", "m"), "real": ("angstrom", "ps", "amu")}
-"""The two unit systems of the project: (length, time, mass)."""
 
 
 class TrajectoryError(MlcgmdError):
@@ -85,7 +84,7 @@ def make(
     ``type_name``, ``mass`` (N,), ``bond`` (n_bonds, 2), ``molecule`` (N,) or None (then the
     connected components of the bond graph), ``component`` (N,) indices into ``component_name`` or None (then those of
     :func:`by_formula`), ``charge`` one per component name, ``box`` (3,) or (F, 3) or None, ``units`` a key of
-    :data:`UNITS`, ``level`` the particles per bead if they are beads, ``condition`` what else a model may have to know, such as
+    :data:`.units.UNITS`, ``level`` the particles per bead if they are beads, ``condition`` what else a model may have to know, such as
     ``{"temperature": 450.0}``: names of your choice, in units of your choice, the same in all systems of a model.
 
     Raises:
@@ -151,9 +150,7 @@ def make(
         },
         attrs={
             "system": system,
-            "length_unit": length_unit,
-            "time_unit": time_unit,
-            "mass_unit": mass_unit,
+            **as_attributes(units),
             "format_version": FORMAT_VERSION,
             "provenance": json.dumps(provenance or {}, sort_keys=True),
             **({} if level is None else {"level": level}),

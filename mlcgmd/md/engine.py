@@ -13,7 +13,7 @@ import numpy as np
 from ..errors import DivergedError, MlcgmdError
 
 LENGTH = {"lj": 1.0, "real": 10.0}
-"""The data's length unit per that of a :class:`State` and of an engine's arrays, of each of trajectory.UNITS: these count in nm."""
+"""The data's length unit per that of a :class:`State` and of an engine's arrays, of each of units.UNITS: these count in nm."""
 
 
 @dataclass(frozen=True)

@@ -13,6 +13,7 @@ from torch import Tensor
 from ..data import trajectory
 from ..data.mapping import CoarseGraining, partition
 from ..data.partitions import METIS, Family
+from ..data.units import system_of, units_of
 from ..errors import MlcgmdError
 from . import graph
 from .graph import Topology, topology
@@ -59,8 +60,7 @@ class CoarseSystem:
     @property
     def units(self) -> tuple[str, str, str]:
         """Of length, time and mass."""
-        length, time, mass = (self.coarse.attrs[f"{of}_unit"] for of in ("length", "time", "mass"))
-        return length, time, mass
+        return units_of(self.coarse)
 
     @property
     def condition(self) -> dict[str, float]:
@@ -294,7 +294,7 @@ def tile(system: CoarseSystem, n: int) -> CoarseSystem:
         component_name=list(system.coarse.component_name.values),
         box=n * c.box.values[:100],
         system=system.name,
-        units="lj" if c.attrs["length_unit"] == "sigma" else "real",
+        units=system_of(c),
         level=system.level,
         condition=system.condition,
     )

@@ -19,7 +19,8 @@ import pandas as pd
 import xarray as xr
 
 from .. import parallel
-from ..data import partitions, trajectory
+from ..data import partitions
+from ..data.units import UNITS
 from ..errors import MlcgmdError
 from ..model import training
 from ..model.model import Model, recorded
@@ -64,7 +65,7 @@ def _weights(name: str) -> Path:
 
 def time_unit(dataset: str) -> str:
     """The unit of time of a data set: tau or ps."""
-    return trajectory.UNITS[datasets.specs(dataset, "train")[0].units][1]
+    return UNITS[datasets.specs(dataset, "train")[0].units][1]
 
 
 def _root(dataset: str) -> Path:
