@@ -39,6 +39,7 @@ ABLATIONS = {
     "08_ablation_resolution": ("chain-laptop", "spe-laptop"),
     "09_ablation_timestep": ("chain-laptop", "spe-laptop", "chain-short"),
     "14_which_mapping": ("chain-laptop",),
+    "17_learning_curve": ("chain-laptop",),
 }
 """The data sets of which each makes tables, with its own parameters."""
 

@@ -36,6 +36,16 @@ def test_samplers_of_a_training_share_it_and_a_second_run_only_reads(scratch: Pa
     assert again.equals(rows) and stamps == {path: path.stat().st_mtime_ns for path in scratch.rglob("*.json")}
 
 
+def test_a_part_of_the_training_systems_is_another_training_and_all_of_them_are_known_as_before(scratch: Path) -> None:
+    whole = ablation.Setting(6, SMALL, Gaussian())
+    assert ablation._key("toy", ("validation",), 400, 2, whole) == "ed01ca38b7b71593"  # of shipped tables
+    settings = [whole, replace(whole, systems=(1, 3)), replace(whole, systems=(0, 2))]
+    rows = pd.concat([ablation.run("toy", [s], length=400, replicas=2, progress=False)[0] for s in settings], ignore_index=True)
+    assert rows.systems.tolist()[1:] == [2, 2] and rows["first"].tolist()[1:] == [1, 0] and rows.nll.nunique() == 3
+    alone = training.train(toy_systems(3, 6)[1:3], toy_systems(3, 6), SMALL, scratch / "alone", progress=False)[0]
+    assert rows.nll[1] == pytest.approx(experiment.one_step(alone, toy_systems(3, 6))["nll"], abs=1e-12)
+
+
 def test_other_code_or_data_start_anew_and_an_error_names_its_experiment(scratch: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     settings = [ablation.Setting(6, SMALL, Gaussian())]
     ablation.run("toy", settings, length=200, replicas=2, progress=False)

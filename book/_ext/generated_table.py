@@ -126,6 +126,7 @@ SECTIONS = {
     "covariance": ("ablation.covariance.",),
     "resolution": ("ablation.resolution.",),
     "timestep": ("ablation.timestep.",),
+    "learning": ("learning.",),
     "mapping": ("mapping.",),
     "lifting": ("lifting.",),
     "reliability": ("reliability.",),

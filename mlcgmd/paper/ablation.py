@@ -46,6 +46,8 @@ class Setting:
     sampler: Sampler
     family: str = "metis"
     """Of mappings: a name that :func:`.partitions.family` knows."""
+    systems: tuple[int, int] | None = None
+    """Which of the training systems, the first and the one after the last; None for all."""
 
     def columns(self) -> dict[str, Any]:
         """What the rows of this setting are known by."""
@@ -56,7 +58,8 @@ class Setting:
         training = {key: known[key] for key in ("time_step", "history", "steps", "seed")}
         training["covariance"] = known.get("covariance", "diagonal")  # of models before there were others
         mapping = {"family": self.family, "level": self.level}
-        return {"model": name, **mapping, **training, "sampler": self.sampler.name, "evaluations": self.sampler.evaluations}
+        few = {} if self.systems is None else {"first": self.systems[0], "systems": self.systems[1] - self.systems[0]}
+        return {"model": name, **mapping, **few, **training, "sampler": self.sampler.name, "evaluations": self.sampler.evaluations}
 
 
 def _weights(name: str) -> Path:
@@ -100,18 +103,22 @@ def _scratch(dataset: str) -> Path:
     return FOLDER / f"{dataset}-{_made_of(dataset)}"
 
 
-def trained(dataset: str, level: float, config: training.TrainConfig, family: str = "metis") -> Model:
-    """The model of a training, from ``runs/ablation`` if it was made before."""
-    text = json.dumps([family, float(level), dataclasses.asdict(config)], sort_keys=True)
+def trained(
+    dataset: str, level: float, config: training.TrainConfig, family: str = "metis", systems: tuple[int, int] | None = None
+) -> Model:
+    """The model of a training on these systems or all, from ``runs/ablation`` if it was made before."""
+    text = json.dumps([family, float(level), dataclasses.asdict(config), *(systems or ())], sort_keys=True)
     folder = _scratch(dataset) / "training" / hashlib.sha256(text.encode()).hexdigest()[:16]
-    systems, validation = (prepared(dataset, split, level, family) for split in ("train", "validation"))
-    model, _ = training.train(systems, validation, config, folder, progress=False)
+    known, validation = (prepared(dataset, split, level, family) for split in ("train", "validation"))
+    model, _ = training.train(known[slice(*systems)] if systems else known, validation, config, folder, progress=False)
     return model
 
 
 def _key(dataset: str, splits: Sequence[str], length: float, replicas: int, setting: Setting) -> str:
     """What tells a measurement from any other: of all that was asked for and, of a shipped model, its weights."""
     asked = dataclasses.asdict(dataclasses.replace(setting, level=float(setting.level)))
+    if setting.systems is None:
+        del asked["systems"]  # of tables from before it could be told
     if isinstance(setting.model, str):
         asked["weights"] = datasets.sha256(_weights(setting.model))
     text = json.dumps([dataset, "+".join(splits), length, replicas, setting.sampler.name, asked], sort_keys=True)
@@ -130,7 +137,7 @@ def _make(dataset: str, splits: Sequence[str], length: float, replicas: int, set
         if isinstance(first.model, str):
             model = Model.load(datasets.verify(_weights(first.model)))
         else:
-            model = trained(dataset, first.level, first.model, first.family)
+            model = trained(dataset, first.level, first.model, first.family, first.systems)
         systems = [system for split in splits for system in prepared(dataset, split, first.level, first.family)]
         fine = [run for split in splits for run in particles_of(dataset, split)] if systems[0].box is None else []
         for key, setting in settings.items():
@@ -161,7 +168,7 @@ def run(
     groups: dict[str, dict[str, Setting]] = {}
     for key, setting in zip(keys, settings, strict=True):
         if not _measured(dataset, key).exists():
-            groups.setdefault(repr((setting.family, setting.level, setting.model)), {})[key] = setting
+            groups.setdefault(repr((setting.family, setting.level, setting.model, setting.systems)), {})[key] = setting
     jobs = [(dataset, splits, length, replicas, group) for group in groups.values()]
     parallel.each(_make, jobs, label=dataset, unit="training", progress=progress)
     rows, courses = [], []

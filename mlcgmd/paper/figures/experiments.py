@@ -110,6 +110,8 @@ def _reference(axis: Axes, column: str) -> None:
     """A grey line where MD is, or where it is from itself, in a panel of this column of a table of experiments."""
     if column.endswith("over_md"):
         axis.axhline(1, color=MD, lw=1, zorder=0, label="MD's own distance")
+    elif column.endswith("over_perfect"):
+        axis.axhline(1, color=MD, lw=1, ls=":", zorder=0, label="a perfect model")
     elif column in ("size", "rg2.bias", "relaxation.log2"):
         axis.axhline(float(column == "size"), color=MD, lw=1, zorder=0, label="MD")
 

@@ -13,7 +13,11 @@ COMPONENT_COLOURS = ("#a3907c", "#dbb300", "#a259c4", "#5fb3b3", "#b5485d", "#6b
 """Of molecules, the largest first: of electrolytes the chain brown, TFSI yellow, Li violet. None of the colours above."""
 SPECIES_COLOURS = {"chain": COMPONENT_COLOURS[0], "TFSI": COMPONENT_COLOURS[1], "Li": COMPONENT_COLOURS[2]}
 """Of what diffuses in electrolytes."""
-KINDS = {"not refined": OTHER, "none": OTHER, "Langevin": LANGEVIN, "few-step": MODEL, "refined": MODEL, "flow": MODEL}
+KINDS = {
+    **dict.fromkeys(("not refined", "none", "regression"), OTHER),
+    **dict.fromkeys(("few-step", "refined", "flow", "learned"), MODEL),
+    "Langevin": LANGEVIN,
+}
 """Colours of the kinds of simulations that tables of experiments name, by how the name begins."""
 LONG_TIME = {"tau": r"time ($10^3\,\tau$)", "ps": "time (ns)"}
 """Axis label of a thousand time units."""
