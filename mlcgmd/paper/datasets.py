@@ -10,11 +10,11 @@ import xarray as xr
 from filelock import FileLock
 
 from ..arguments import COUNT
-from ..data import trajectory
+from ..data import simulation, trajectory
 from ..errors import MlcgmdError
 from ..md.engine import Spec
 from ..md.run import run_many
-from ..paths import DATA, OWN, ROOT, SHIPPED, atomic, place
+from ..paths import DATA, OWN, ROOT, SHIPPED, SIMULATIONS, atomic, place
 from . import equilibrium
 from .sets import DATASETS, SPLITS, ElectrolyteSet
 
@@ -207,3 +207,17 @@ def load(name: str, split: str, root: Path | None = None) -> list[xr.Dataset]:
             )
         runs.append(trajectory.load(verify(path, root)))
     return runs
+
+
+def simulations(name: str, wanted: Sequence[str]) -> dict[str, tuple[Path, list[xr.Dataset]]]:
+    """The files of the simulations of a set's test systems that are there, and what they hold; says which are not.
+
+    Raises:
+        SystemExit: the first is not there, which ends a notebook that has nothing to show without it.
+    """
+    paths = {of: place(SIMULATIONS / f"{name}.{of}.nc") for of in wanted}
+    for of in [of for of, path in paths.items() if not path.exists()]:
+        print(f"there is no simulation {name}.{of}: notebook 4 makes it; what it would show is left out")
+    if not paths[wanted[0]].exists():
+        raise SystemExit(f"without the {wanted[0]} simulation there is nothing to compare with MD")
+    return {of: (path, simulation.load(verify(path))) for of, path in paths.items() if path.exists()}
