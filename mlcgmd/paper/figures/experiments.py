@@ -7,12 +7,10 @@ import numpy as np
 import pandas as pd
 import seaborn as sns
 from matplotlib.axes import Axes
-from matplotlib.axis import Axis
 from matplotlib.figure import Figure
-from matplotlib.ticker import LogLocator, NullFormatter, NullLocator
 
 from ..provenance import captioned
-from .style import COMPONENT_COLOURS, LONG_TIME, MD, MODEL, OTHER, WIDTH, hues, shades
+from .style import COMPONENT_COLOURS, LONG_TIME, MD, MODEL, OTHER, WIDTH, hues, logarithmic_scale, shades
 
 ENGINES = {"OpenMM": "--", "LAMMPS": ":", "GROMACS": "-."}
 """Lines of MD engines."""
@@ -65,8 +63,8 @@ def break_even(table: pd.DataFrame, cost: str) -> Figure:
     for (label, group), colour in zip(table.groupby("needed", sort=False), (MODEL, MD, OTHER), strict=False):
         axis.plot(group.copies, group.systems, "o-", ms=3, lw=1.2, color=colour, label=label)
     axis.set(xlabel="copies in a batch", ylabel="new systems", title=cost)
-    _logarithmic(axis.xaxis, np.array(sorted(table.copies.unique())))
-    _logarithmic(axis.yaxis)
+    logarithmic_scale(axis.xaxis, np.array(sorted(table.copies.unique())))
+    logarithmic_scale(axis.yaxis)
     axis.legend(frameon=False, fontsize=7)
     sns.despine(figure)
     return figure
@@ -79,24 +77,6 @@ def _panels(n: int) -> tuple[Figure, list[Axes]]:
     for axis in axes.flat[n:]:
         axis.remove()
     return figure, list(axes.flat[:n])
-
-
-def _logarithmic(axis: Axis, at: np.ndarray | None = None) -> None:
-    """A logarithmic scale with at least three plain numbers on it; of the values ``at``, if these are far enough apart to be read."""
-    axis._set_axes_scale("log")  # type: ignore[attr-defined]
-    if at is not None and (np.diff(np.log(at)) > 0.11 * np.log(at[-1] / at[0])).all():
-        axis.set_ticks(at, [f"{value:.3g}" for value in at])
-        axis.set_minor_locator(NullLocator())
-        return
-    low, high = axis.get_view_interval()
-    for subs in ((1,), (1, 3), (1, 2, 5), (1, 2, 3, 5, 7)):
-        locator = LogLocator(subs=subs)
-        if (ticks := [tick for tick in locator.tick_values(low, high) if low <= tick <= high])[2:]:
-            break
-    axis.set_major_locator(locator)
-    axis.set_minor_formatter(NullFormatter())
-    if max(ticks, default=1) < 1e4:
-        axis.set_major_formatter("{x:g}")
 
 
 def _legend(figure: Figure, axes: Sequence[Axes]) -> None:
@@ -147,9 +127,9 @@ def sweep(
                 axis.annotate(f"{of}", (at, means[at]), (2, 3), textcoords="offset points", fontsize=7, color=colour)
         axis.set(xlabel=xlabel, ylabel=ylabel)
         if name in logarithmic:
-            _logarithmic(axis.yaxis)
+            logarithmic_scale(axis.yaxis)
         if column in logarithmic:
-            _logarithmic(axis.xaxis, np.array(sorted(rows[column].unique())))
+            logarithmic_scale(axis.xaxis, np.array(sorted(rows[column].unique())))
     _legend(figure, axes)
     sns.despine(figure)
     return figure
@@ -167,7 +147,7 @@ def courses(table: pd.DataFrame, unit: str, panels: Mapping[str, str], hue: str,
             axis.fill_between(seeds.mean().index / 1e3, seeds.min(), seeds.max(), color=colour, alpha=0.2, lw=0)
         axis.set(xlabel=LONG_TIME[unit], ylabel=ylabel)
         if name in logarithmic:
-            _logarithmic(axis.yaxis)
+            logarithmic_scale(axis.yaxis)
     _legend(figure, axes)
     sns.despine(figure)
     return figure
@@ -206,8 +186,8 @@ def speed(by_copies: pd.DataFrame, by_size: pd.DataFrame, engines: Mapping[str, 
     axes[2].set(xlabel="beads", ylabel="seconds per ML step", title="size")
     axes[2].legend(frameon=False, fontsize=7)
     for axis in axes:
-        _logarithmic(axis.xaxis, np.array(sorted(by_copies.copies.unique())) if axis is not axes[2] else None)
-        _logarithmic(axis.yaxis)
+        logarithmic_scale(axis.xaxis, np.array(sorted(by_copies.copies.unique())) if axis is not axes[2] else None)
+        logarithmic_scale(axis.yaxis)
     _legend(figure, axes[:2])
     sns.despine(figure)
     return figure

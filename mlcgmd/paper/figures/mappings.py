@@ -1,17 +1,18 @@
 """Figures of which mapping: errors, what ranks them, what is predicted."""
 
+import itertools
+
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import NullFormatter, ScalarFormatter
 
 from ...analysis.particles import PROPERTIES
 from ..mappings import COLUMN
 from ..provenance import captioned
-from .style import MD, MODEL, OTHER, WIDTH, shades
+from .style import MD, MODEL, OTHER, WIDTH, logarithmic_scale, shades
 
 
 def _panels(below: str, beside: str) -> tuple[Figure, dict[str, Axes]]:
@@ -20,7 +21,6 @@ def _panels(below: str, beside: str) -> tuple[Figure, dict[str, Axes]]:
     panels = dict(zip(PROPERTIES, axes.flat, strict=True))
     for name, axis in panels.items():
         axis.set_title(PROPERTIES[name].replace("of the ", "of the\n"), fontsize=7)
-        axis.set(xscale="log", yscale="log")
     for axis in axes[-1]:
         axis.set_xlabel(below)
     for axis in axes[:, 0]:
@@ -39,16 +39,20 @@ def mapping_errors(table: pd.DataFrame) -> Figure:
     families = list(dict.fromkeys(table.family))
     plain = [family for family in families if not family.startswith("random")]
     colours = dict(zip(plain, shades(len(plain)), strict=True))
+    marks = dict(zip(plain, itertools.cycle("osD^v")))
+    # Side by side: families have nearly as many beads, and often the same error.
+    beside = dict(zip(families, np.geomspace(0.88, 1.14, len(families)), strict=True))
     for name, axis in panels.items():
         for family in families:
             group = table[(table.family == family) & np.isfinite(table[COLUMN + name])]
-            style = "x" if family.startswith("random") else "o"
-            axis.plot(group.beads, group[COLUMN + name], style, ms=4, color=colours.get(family, OTHER), label=family)
+            colour = colours.get(family, OTHER)
+            axis.plot(
+                group.beads * beside[family], group[COLUMN + name], marks.get(family, "x"), ms=4, color=colour, mfc="none", label=family
+            )
         metis = table[(table.family == "metis") & (table[f"loss.{name}"] > 1e-6)].sort_values("beads")
         axis.plot(metis.beads, metis[f"loss.{name}"], "-", lw=1, color=MD, label="metis, perfect")
-        axis.xaxis.set_major_formatter(ScalarFormatter())
-        axis.xaxis.set_minor_formatter(NullFormatter())
-        axis.set_xticks([5, 10, 20])
+        logarithmic_scale(axis.yaxis)
+        logarithmic_scale(axis.xaxis, np.array([5, 10, 20]))
     handles = dict(zip(*reversed(panels["rg2.emd"].get_legend_handles_labels()), strict=True))
     figure.legend(handles.values(), handles, frameon=False, fontsize=7, loc="outside lower center", ncols=4)
     sns.despine(figure)
@@ -91,5 +95,6 @@ def predicted_errors(predictions: pd.DataFrame) -> Figure:
         if len(group):
             ends = [group[["predicted", "measured"]].min().min(), group[["predicted", "measured"]].max().max()]
             axis.plot(ends, ends, ":", color=MD)
+            logarithmic_scale(axis.xaxis), logarithmic_scale(axis.yaxis)
     sns.despine(figure)
     return figure

@@ -5,6 +5,8 @@ from collections.abc import Sequence
 import matplotlib as mpl
 import numpy as np
 import seaborn as sns
+from matplotlib.axis import Axis
+from matplotlib.ticker import LogLocator, NullFormatter, NullLocator
 
 MD, MODEL, OTHER, LANGEVIN = (sns.color_palette("colorblind")[k] for k in (7, 0, 1, 2))
 """What a colour means in every figure: MD grey, the refined model blue, what it is compared with (not refined, short MD) orange, the
@@ -70,3 +72,21 @@ def component_colours(component_name: Sequence[str], component: np.ndarray, mole
     most, heaviest = ([x[component == k].max(initial=0) for k in range(len(component_name))] for x in (count, weight))
     rank = np.argsort(np.lexsort((-np.array(heaviest), -np.array(most))))
     return {name: COMPONENT_COLOURS[k % len(COMPONENT_COLOURS)] for name, k in zip(component_name, rank, strict=True)}
+
+
+def logarithmic_scale(axis: Axis, at: np.ndarray | None = None) -> None:
+    """A logarithmic scale with at least three plain numbers on it; of the values ``at``, if these are far enough apart to be read."""
+    axis._set_axes_scale("log")  # type: ignore[attr-defined]
+    if at is not None and (np.diff(np.log(at)) > 0.11 * np.log(at[-1] / at[0])).all():
+        axis.set_ticks(at, [f"{value:.3g}" for value in at])
+        axis.set_minor_locator(NullLocator())
+        return
+    low, high = axis.get_view_interval()
+    for subs in ((1,), (1, 3), (1, 2, 5), (1, 2, 3, 5, 7)):
+        locator = LogLocator(subs=subs)
+        if (ticks := [tick for tick in locator.tick_values(low, high) if low <= tick <= high])[2:]:
+            break
+    axis.set_major_locator(locator)
+    axis.set_minor_formatter(NullFormatter())
+    if max(ticks, default=1) < 1e4:
+        axis.set_major_formatter("{x:g}")
