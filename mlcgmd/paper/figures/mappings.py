@@ -95,6 +95,7 @@ def predicted_errors(predictions: pd.DataFrame) -> Figure:
         if len(group):
             ends = [group[["predicted", "measured"]].min().min(), group[["predicted", "measured"]].max().max()]
             axis.plot(ends, ends, ":", color=MD)
-            logarithmic_scale(axis.xaxis), logarithmic_scale(axis.yaxis)
+            for one in (axis.xaxis, axis.yaxis):
+                logarithmic_scale(one)
     sns.despine(figure)
     return figure
