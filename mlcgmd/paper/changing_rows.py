@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -36,7 +37,7 @@ def seen(run: Run, cuts: Sequence[Cut], probe: particles.Probe, discard: int) ->
         part = replace(Ensemble.of(cuts[k].system), position=position, bead_rg2=bead_rg2, interval=run.interval)
         here = probe.beads(cuts[k].mapping, part)
         if found is None:
-            empty = {name: np.empty((*which.shape, *getattr(here, name).shape[2:])) for name in SERIES}
+            empty: dict[str, Any] = {name: np.empty((*which.shape, *getattr(here, name).shape[2:])) for name in SERIES}
             found = replace(here, **empty)
         for name in SERIES:
             getattr(found, name)[there] = getattr(here, name)[0]
