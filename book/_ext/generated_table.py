@@ -128,6 +128,7 @@ SECTIONS = {
     "timestep": ("ablation.timestep.",),
     "mapping": ("mapping.",),
     "lifting": ("lifting.",),
+    "changing": ("levels.", "dynamic."),
     "reliability": ("reliability.",),
 }
 """Beginnings of the ids of the numbers in each section of the page of all numbers."""
