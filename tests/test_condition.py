@@ -113,3 +113,30 @@ def test_systems_that_differ_in_it_are_not_mixed_without_a_word(tmp_path) -> Non
 def test_the_option_is_a_list_of_names(condition) -> None:
     with pytest.raises(MlcgmdError, match=r"TrainConfig: condition is .*; give a list of names, such as \['temperature'\]"):
         TrainConfig(time_step=10, steps=1, condition=condition)
+
+
+SEES_LEVEL = TrainConfig(time_step=10, steps=2, width=8, layers=1, refiner_layers=1, condition=("level",))
+
+
+def test_one_model_serves_several_levels(tmp_path) -> None:
+    fine = toy_trajectory(frames=100)
+    few, many = (coarse_grain(fine, level) for level in (4, 8))
+    model, _ = train([few, many], [coarse_grain(toy_trajectory(frames=100, seed=1), 6)], SEES_LEVEL, tmp_path / "run", progress=False)
+    model = Model.load(model.save(tmp_path / "model.safetensors"))
+    assert model.config.levels == (4, 8) and model.config.condition == (("level", 6.0, 2.0),)
+    for system, seen in ((few, -1.0), (coarse_grain(fine, 6), 0.0), (many, 1.0)):
+        (known,) = fitted(model, system)
+        assert known.topology.condition.unique().tolist() == [seen] and known.level == system.level
+        simulation.validate(*simulate(model, system, steps=2, progress=False, extrapolate=True))
+    with pytest.raises(MismatchError, match="has 3 particles per bead, the model was trained with 4 to 8; coarse-grain at one of these"):
+        fitted(model, coarse_grain(fine, 3))
+
+
+def test_levels_are_not_mixed_without_a_word(tmp_path) -> None:
+    systems = [coarse_grain(toy_trajectory(), level) for level in (4, 8)]
+    with pytest.raises(MismatchError, match="the level of the systems is 4 to 8, which the model would not see; name it in condition"):
+        train(systems, [], TrainConfig(time_step=10, steps=1), tmp_path / "run", progress=False)
+    one = build_model(Windows([systems[0]], 10, 1), TrainConfig(time_step=10, steps=1, width=8, layers=1, refiner_layers=1))
+    assert one.config.levels == (4, 4)
+    with pytest.raises(MismatchError, match="has 8 particles per bead, the model was trained with 4; coarse-grain at that level"):
+        fitted(one, systems[1])

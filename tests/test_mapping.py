@@ -6,7 +6,8 @@ from scipy.sparse import csr_array
 from toys import toy_electrolyte, toy_trajectory
 
 from mlcgmd.data import mapping, partitions, trajectory
-from mlcgmd.data.partitions import FAMILIES, METIS, Metis, Molecule, Random
+from mlcgmd.data.partitions import FAMILIES, METIS, Metis, Molecule, Nested, Random
+from mlcgmd.errors import MlcgmdError
 
 RULES = FAMILIES | {
     "another at random": Random(1),
@@ -230,3 +231,18 @@ def test_annealing_finds_the_weights_that_a_cost_asks_for(fine):
     found = partitions.annealed(sorted(set(kind)), bonds, cost, steps=40)
     assert cost(found) < cost(METIS)
     assert mapping.partition(fine, 3, found).n_beads == 30
+
+
+@pytest.mark.parametrize("beads", [9, 13, 18, 27])
+def test_nested_parts_make_up_those_of_metis(fine, beads):
+    whole, parts = mapping.partition(fine, 10), mapping.partition(fine, 90 / beads, Nested(10))
+    assert parts.n_beads == beads and pieces(fine, parts) == beads
+    inside = np.unique(np.column_stack([parts.bead, whole.bead]), axis=0)
+    assert len(inside) == beads
+    if beads % 9 == 0:  # nine parts, each cut into as many
+        assert np.bincount(inside[:, 1]).tolist() == [beads // 9] * 9
+
+
+def test_nested_parts_cannot_be_larger(fine):
+    with pytest.raises(MlcgmdError, match="8 beads cannot be parts of the 9 at level 10; give a level below that"):
+        mapping.partition(fine, 12, Nested(10))

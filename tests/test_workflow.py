@@ -27,6 +27,7 @@ ACROSS = [
     "13_longer_chains",
     "14_which_mapping",
     "15_back_to_particles",
+    "16_changing_resolution",
     "17_learning_curve",
 ]
 SYSTEMS = yaml.safe_load((CHECKOUT / "workflow" / "laptop.yaml").read_text())["systems"]

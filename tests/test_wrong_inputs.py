@@ -636,7 +636,10 @@ TRAINED: Table = {
     "no systems": (lambda d, s: train([], [], SHORT, d), "there are no systems to train on; give at least one"),
     "a trajectory": (lambda d, s: train([s[0].coarse], [], SHORT, d), "a Dataset is no coarse-grained system"),
     "validation of a trajectory": (lambda d, s: train(s, [s[0].coarse], SHORT, d), "a Dataset is no coarse-grained system"),
-    "validation at another level": (lambda d, s: train(s, toy_systems(1, level=4), SHORT, d), "at level 4 without a box, .* at level 6"),
+    "validation at another level": (
+        lambda d, s: train(s, toy_systems(1, level=4), SHORT, d),
+        "has 4 particles per bead, the model was trained with 6",
+    ),
     "validation in a box": (lambda d, s: train(s, toy_boxes(1, level=6), SHORT, d), "in a box"),
     "validation of other types": (lambda d, s: train(s[1:2], s[:1], SHORT, d), "particle types .* that no training system has"),
     "one name twice": (lambda d, s: train([s[0], s[0]], [], SHORT, d), "two systems are called 'toy-abcd-0'"),

@@ -129,6 +129,7 @@ SECTIONS = {
     "learning": ("learning.",),
     "mapping": ("mapping.",),
     "lifting": ("lifting.",),
+    "changing": ("levels.", "dynamic."),
     "reliability": ("reliability.",),
 }
 """Beginnings of the ids of the numbers in each section of the page of all numbers."""

@@ -36,10 +36,12 @@ class Metis:
     Attributes:
         particle: weight of the particles of a type, 1 where there is none: beads are finer where particles are heavy.
         bond: weight of the bonds between two types, in alphabetical order.
+        seed: of METIS's random numbers: another cuts as well, elsewhere.
     """
 
     particle: Mapping[str, int] = field(default_factory=dict)
     bond: Mapping[tuple[str, str], int] = field(default_factory=dict)
+    seed: int = 0
 
     def __call__(self, molecule: Molecule, k: int) -> np.ndarray:
         """Connected parts."""
@@ -52,7 +54,7 @@ class Metis:
         adjacency = pymetis.CSRAdjacency(graph.indptr.tolist(), graph.indices.tolist())
 
         def cut(recursive: bool, **more: int) -> np.ndarray:
-            options = pymetis.Options(seed=0, **more)
+            options = pymetis.Options(seed=self.seed, **more)
             found = pymetis.part_graph(k, adjacency=adjacency, vweights=vweights, eweights=eweights, recursive=recursive, options=options)
             return np.asarray(found[1])
 
@@ -65,6 +67,39 @@ class Metis:
 
 
 METIS = Metis()
+
+
+@dataclass(frozen=True)
+class Nested:
+    """Each part of METIS at a coarser level cut again: its beads are known exactly from the smaller ones.
+
+    Attributes:
+        level: particles per part of the coarser cut, as of :func:`.mapping.partition`.
+    """
+
+    level: float
+
+    def __call__(self, molecule: Molecule, k: int) -> np.ndarray:
+        """Connected parts.
+
+        Raises:
+            MlcgmdError: ``k`` is below the number of parts of the coarser cut.
+        """
+        n = len(molecule.kind)
+        coarse = max(1, round(n / self.level))
+        if k < coarse:
+            raise MlcgmdError(f"{k} beads cannot be parts of the {coarse} at level {self.level:g}; give a level below that")
+        whole = METIS(molecule, coarse)
+        size = np.bincount(whole)
+        into = np.ones(coarse, int)
+        for _ in range(k - coarse):
+            into[np.argmax(size / into)] += 1
+        parts, first = np.empty(n, np.int64), 0
+        for part, count in enumerate(into):
+            members = np.flatnonzero(whole == part)
+            parts[members] = first + METIS(Molecule(molecule.graph[members][:, members], molecule.kind[members]), int(count))
+            first += count
+        return parts
 
 
 def contiguous(molecule: Molecule, k: int) -> np.ndarray:
@@ -152,10 +187,10 @@ FAMILIES: dict[str, Family] = {
 
 
 def family(name: str) -> Family:
-    """One of :data:`FAMILIES`, or more of the random ones: "random 3" has the seed 3.
+    """One of :data:`FAMILIES`; "random 3" is random with the seed 3, "nested 15" cuts the beads of METIS at level 15 again.
 
-    >>> family("random 3")
-    Random(seed=3)
+    >>> family("random 3"), family("nested 15")
+    (Random(seed=3), Nested(level=15.0))
 
     Raises:
         MlcgmdError: there is no such family.
@@ -163,8 +198,11 @@ def family(name: str) -> Family:
     kind, _, seed = name.partition(" ")
     if kind == "random" and seed.isdecimal():
         return Random(int(seed))
+    if kind == "nested" and seed.isdecimal() and int(seed):
+        return Nested(float(seed))
     if name not in FAMILIES:
-        raise MlcgmdError(f"there is no family of mappings {name!r}; the families are {list(FAMILIES)}, and 'random 1', 'random 2' ...")
+        known = f"{list(FAMILIES)}, 'random 1', 'random 2' ..., and 'nested 15'"
+        raise MlcgmdError(f"there is no family of mappings {name!r}; the families are {known}")
     return FAMILIES[name]
 
 

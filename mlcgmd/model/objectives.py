@@ -74,7 +74,8 @@ class TrainConfig(Schedule):
     time_step: float
     """One ML step, in the data's time unit."""
     condition: tuple[str, ...] = ()
-    """What the networks see of the systems' condition, such as ``("temperature",)``: then one model serves all of its range."""
+    """What the networks see of the systems' condition, such as ``("temperature",)``: then one model serves all of its range;
+    or of several levels of coarse-graining: ``("level",)``."""
     history: int = 1
     covariance: str = "springs"
     """Of the simulator's Gaussian: :data:`.simulator.COVARIANCES`."""

@@ -57,7 +57,7 @@ def simulate(
 
     Args:
         model: a trained model; it knows its time step.
-        systems: one or several, coarse-grained at the model's level, of its particle types and components.
+        systems: one or several, coarse-grained at a level of the model's, of its particle types and components.
         path: of the file; None keeps the run in memory only.
         steps: ML steps of ``model.config.time_step``.
         replicas: independent runs of each system.
@@ -73,7 +73,7 @@ def simulate(
         A simulation of each system, of the data type of :mod:`.data.simulation`.
 
     Raises:
-        MismatchError: the model was made for another level, types or components.
+        MismatchError: the model was made for other levels, types or components.
         OutOfRangeError: a system is outside of what the model was trained on; the message names the quantity and both numbers.
         MlcgmdError: no steps, replicas or systems, another argument out of its range, a device that is
             not there; or ``path`` or its leftovers belong to a run with other arguments or of other data.

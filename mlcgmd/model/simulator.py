@@ -21,6 +21,7 @@ from .incidence import incidence
 from .neighbours import edges
 from .networks import MLP, Directions, Interaction, VectorReadout, invariants, n_invariants, pass_messages, radial, unit
 from .refiner import Prior
+from .system import LEVEL
 
 COVARIANCES = ("diagonal", "fixed", "springs")
 """Beads move independently, as in the paper; molecules are springs of constants that depend on the number of bonds between the beads
@@ -34,7 +35,7 @@ class SimulatorConfig:
     time_step: float
     """One ML step."""
     level: float
-    """Particles per bead of the mapping it was trained on."""
+    """Particles per bead of the mapping it was trained on; of several, which it then sees as a condition, the fewest."""
     type_name: tuple[str, ...]
     """The particle types it knows, in the order of its type indices."""
     units: tuple[str, str, str] = ("sigma", "tau", "m")
@@ -85,6 +86,11 @@ class SimulatorConfig:
                 raise MlcgmdError(
                     f"SimulatorConfig: core is {self.core}; give a radius too, and a row and a column for each of {n} components"
                 )
+
+    @property
+    def levels(self) -> tuple[float, float]:
+        """Fewest and most particles per bead that it was trained on."""
+        return self.level, next((2 * mean - self.level for name, mean, _ in self.condition if name == LEVEL), self.level)
 
     @property
     def reach(self) -> float:

@@ -18,13 +18,16 @@ from .refiner import denoiser
 from .samplers import Sampler
 from .system import CoarseSystem, MismatchError, several
 
+ROUNDING = 1e-6
+"""Of levels."""
+
 
 def fitted(model: Model, systems: Sequence[CoarseSystem] | CoarseSystem) -> list[CoarseSystem]:
     """The systems, or the one, in terms of the model's particle types and components.
 
     Raises:
         MlcgmdError: there are none, or as :func:`.system.several`.
-        MismatchError: the model was trained at another level, with or without a box, or does not know a type or component;
+        MismatchError: the model was trained at other levels, with or without a box, or does not know a type or component;
             or it must know a condition that nothing tells.
     """
     if not isinstance(model, Model):
@@ -35,10 +38,10 @@ def fitted(model: Model, systems: Sequence[CoarseSystem] | CoarseSystem) -> list
     for s in systems:
         if s.units != c.units:
             raise MismatchError(f"{s.name} is in {', '.join(s.units)}, the model was trained in {', '.join(c.units)}; use one set of units")
-        if s.level != c.level:
-            raise MismatchError(
-                f"{s.name} has {s.level:g} particles per bead, the model was trained with {c.level:g}; coarse-grain at that level"
-            )
+        low, high = c.levels
+        if not low - ROUNDING <= s.level <= high + ROUNDING:
+            known, where = (f"{low:g}", "at that level") if low == high else (f"{low:g} to {high:g}", "at one of these levels")
+            raise MismatchError(f"{s.name} has {s.level:g} particles per bead, the model was trained with {known}; coarse-grain {where}")
         if (s.box is None) != (c.core is None):
             here, there = ("in no", "in") if s.box is None else ("in a", "in no")
             raise MismatchError(f"{s.name} is {here} periodic box, the model was trained {there} one")

@@ -18,6 +18,9 @@ from ..errors import MlcgmdError
 from . import graph
 from .graph import Topology, topology
 
+LEVEL = "level"
+"""The particles per bead, among what networks can be told of a system: then one model serves several levels."""
+
 
 class MismatchError(MlcgmdError):
     """A system that a model was not made for."""
@@ -66,6 +69,11 @@ class CoarseSystem:
     def condition(self) -> dict[str, float]:
         """What determines its ensemble besides, such as a temperature (:mod:`.data.trajectory`)."""
         return trajectory.condition_of(self.coarse)
+
+    @property
+    def told(self) -> dict[str, float]:
+        """What networks can be told of it: its condition, and its level."""
+        return self.condition | {LEVEL: self.level}
 
     @property
     def mass(self) -> np.ndarray:
@@ -124,12 +132,12 @@ class CoarseSystem:
         Raises:
             MismatchError: one of them was not told of the system.
         """
-        if missing := [name for name, _, _ in conditions if name not in self.condition]:
+        if missing := [name for name, _, _ in conditions if name not in self.told]:
             raise MismatchError(
                 f"nothing says which {missing[0]} {self.name} has, which the model must know; give condition={{{missing[0]!r}: ...}} where"
                 " it is loaded"
             )
-        seen = torch.tensor([(self.condition[name] - mean) / spread for name, mean, spread in conditions], dtype=torch.float32)
+        seen = torch.tensor([(self.told[name] - mean) / spread for name, mean, spread in conditions], dtype=torch.float32)
         return replace(self, topology=replace(self.topology, condition=seen.expand(len(self.mass), -1)))
 
     def within(self, radius: float | None) -> "CoarseSystem":
@@ -162,15 +170,15 @@ def several(systems: Sequence[CoarseSystem] | CoarseSystem) -> list[CoarseSystem
     """The systems, or the one, as a list.
 
     Raises:
-        MlcgmdError: one is no coarse-grained system, or two have one name.
+        MlcgmdError: one is no coarse-grained system, or two of one level have one name.
     """
     found = list(systems) if isinstance(systems, Sequence) else [systems]
     for s in found:
         if not isinstance(s, CoarseSystem):
             raise MlcgmdError(f"a {type(s).__name__} is no coarse-grained system; make one with mlcgmd.coarse_grain(trajectory, level)")
-    names = [s.name for s in found]
+    names = [(s.name, s.level) for s in found]
     if twice := [name for k, name in enumerate(names) if name in names[:k]]:
-        raise MlcgmdError(f"two systems are called {twice[0]!r}; give each a name of its own, as in load(..., system=...)")
+        raise MlcgmdError(f"two systems are called {twice[0][0]!r}; give each a name of its own, as in load(..., system=...)")
     return found
 
 
@@ -178,7 +186,7 @@ def in_common_terms(systems: Sequence[CoarseSystem]) -> list[CoarseSystem]:
     """The systems with indices into the same names: all particle types and, in boxes, components, in the order of their occurrence.
 
     Raises:
-        MlcgmdError: there are none, or they differ in level, or some are in a box and some are not.
+        MlcgmdError: there are none, or they differ in units, or some are in a box and some are not.
     """
     if not systems:
         raise MlcgmdError("there are no systems to train on; give at least one coarse-grained trajectory")
@@ -190,7 +198,7 @@ def in_common_terms(systems: Sequence[CoarseSystem]) -> list[CoarseSystem]:
 
 
 def conditions(systems: Sequence[CoarseSystem], names: Sequence[str]) -> tuple[tuple[str, float, float], ...]:
-    """Mean and half of the range over the systems of each of these conditions; 1 in place of no range.
+    """Mean and half of the range over the systems of each of these conditions, of which one may be :data:`LEVEL`; 1 in place of no range.
 
     Raises:
         MismatchError: one was not told of a system, or the systems differ in one that is not among the names.
@@ -198,7 +206,7 @@ def conditions(systems: Sequence[CoarseSystem], names: Sequence[str]) -> tuple[t
     told: dict[str, list[float]] = {}
     for s in systems:
         s.under([(name, 0.0, 1.0) for name in names])
-        for name, value in s.condition.items():
+        for name, value in s.told.items():
             told.setdefault(name, []).append(value)
     for name, values in told.items():
         if name not in names and max(values) > min(values):
@@ -212,16 +220,13 @@ def check_alike(systems: Sequence[CoarseSystem]) -> None:
     """Refuse systems that no model can know together.
 
     Raises:
-        MlcgmdError: they differ in level or units, or some are in a box and some are not.
+        MlcgmdError: they differ in units, or some are in a box and some are not.
     """
     first = systems[0]
     for s in systems:
-        if (s.level, s.box is None) != (first.level, first.box is None):
+        if (s.box is None) != (first.box is None):
             here, there = ("without" if x.box is None else "in" for x in (s, first))
-            raise MlcgmdError(
-                f"{s.name} is at level {s.level:g} {here} a box, {first.name} at level {first.level:g} {there} one;"
-                " train on systems of one kind"
-            )
+            raise MlcgmdError(f"{s.name} is {here} a box, {first.name} {there} one; train on systems of one kind")
         if s.units != first.units:
             raise MlcgmdError(f"{s.name} is in {', '.join(s.units)}, {first.name} in {', '.join(first.units)}; use one set of units")
 

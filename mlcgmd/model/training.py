@@ -60,7 +60,7 @@ def build_model(training: Windows, config: TrainConfig) -> Model:
     return Model(
         SimulatorConfig(
             time_step=config.time_step,
-            level=first.level,
+            level=min(s.level for s in training.systems),
             type_name=first.type_name,
             units=first.units,
             condition=conditions(training.systems, config.condition),
@@ -97,8 +97,9 @@ def train(
     ``folder`` gets ``last.ckpt`` (to resume) and ``curves.jsonl``.
 
     Raises:
-        MlcgmdError: no systems, two of one name, or some of different levels, units or types, those of the validation included;
-            a device that is not there; or ``folder`` holds a run of another config or of other data, or one that runs now.
+        MlcgmdError: no systems, two of one name and level, or some of different units or types, those of the validation included, or of
+            different levels that the networks do not see; a device that is not there; or ``folder`` holds a run of another config or of
+            other data, or one that runs now.
         CheckpointError: the checkpoint in ``folder`` is damaged.
         DivergedError: loss or weights ceased to be finite; the last good checkpoint is kept.
 

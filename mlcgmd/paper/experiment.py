@@ -99,7 +99,7 @@ def measure(
     models = [Ensemble.of(run, DISCARD * steps * step) for run in runs]
     found = headlines.score([Ensemble.of(system) for system in systems], models)
     if fine:
-        found |= of_particles(fine, model.config.level, family, models)
+        found |= of_particles(fine, systems[0].level, family, models)
     scores = {name: value for name, value in found.items() if not (short and name.startswith(SLOW))}
     row = {
         "failed": float(ends.failed.mean()),

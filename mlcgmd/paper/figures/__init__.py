@@ -1,5 +1,6 @@
 """Every figure as a function data -> Figure."""
 
+from .changing import cost_and_error, trips
 from .conformations import (
     autocorrelations,
     beads,
@@ -34,6 +35,7 @@ __all__ = [
     "break_even",
     "component_colours",
     "contact_maps",
+    "cost_and_error",
     "courses",
     "deviations",
     "diffusion_parity",
@@ -61,5 +63,6 @@ __all__ = [
     "sweep",
     "tica_plane",
     "training_curves",
+    "trips",
     "what_is_kept",
 ]
