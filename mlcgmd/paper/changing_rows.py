@@ -1,4 +1,4 @@
-"""What is measured of chains whose beads change (:mod:`.changing`): errors, what lifts leave as it is, and costs."""
+"""What is measured of chains whose beads change (:mod:`mlcgmd.paper.changing`): errors, what lifts leave as it is, and costs."""
 
 from collections.abc import Sequence
 from dataclasses import replace

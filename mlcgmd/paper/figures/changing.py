@@ -47,7 +47,7 @@ def trips(table: pd.DataFrame) -> Figure:
     Left: relative change of means. Right: earth mover's distance over MD's standard deviation; dotted, that of MD's halves.
 
     Args:
-        table: of :func:`.changing.round_trips`, of all chains.
+        table: of :func:`.changing_rows.round_trips`, of all chains.
     """
     figure, axes = plt.subplots(1, 2, figsize=(WIDTH, 2.5), constrained_layout=True)
     words = {"rg2": "Rg² of the particles", "bond": "bonds between beads"}
