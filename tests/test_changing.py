@@ -86,6 +86,14 @@ def test_what_no_lifter_knows_is_refused() -> None:
         changing.while_open([other, fine], 1.0)
 
 
+def test_a_model_that_needs_more_positions_than_a_lift_gives_is_refused() -> None:
+    longer = build_model(
+        Windows([coarse_grain(FINE, 15)], 80, 2), TrainConfig(time_step=80, history=2, steps=1, width=8, layers=1, refiner_layers=1)
+    )
+    with pytest.raises(MlcgmdError, match="needs 2 positions, and a lift gives one; train with a history of 1"):
+        run(changing.fixed(0), longer, TWO_CUTS)
+
+
 def test_the_same_seed_is_the_same_run() -> None:
     rule = changing.at_random(0.5, 1)
     a, b, c = run(rule), run(rule), run(rule, seed=4)

@@ -163,8 +163,10 @@ def simulate(
     Frames are as those of :func:`.rollout.simulate`, and the same if the cut never changes.
 
     Raises:
-        MlcgmdError: positions ceased to be finite; or as :func:`recut`.
+        MlcgmdError: the model needs more positions than the one that a lift gives; positions ceased to be finite; or as :func:`recut`.
     """
+    if model.config.history > 1:
+        raise MlcgmdError(f"the model needs {model.config.history} positions, and a lift gives one; train with a history of 1")
     generator = torch.Generator().manual_seed(int(np.random.default_rng([seed, 0]).integers(2**63)))
     lifting = torch.Generator().manual_seed(seed)
     steppers: dict[tuple[int, int], Stepper] = {}
