@@ -173,7 +173,7 @@ def test_a_training_that_could_not_begin_leaves_its_folder_free(systems, tmp_pat
 
 def test_refuses_systems_of_different_kinds_and_none(systems, tmp_path):
     for mixed, message in (
-        ([systems[0], toy_systems(2, level=4)[1]], "level 4"),
+        ([systems[0], toy_systems(2, level=4)[1]], "the level of the systems is 4 to 6.*name it in condition"),
         ([systems[0], toy_boxes(1, level=6)[0]], "in a box"),
         ([], "no systems"),
     ):
