@@ -23,6 +23,7 @@ from ..data import trajectory
 from ..data.export import one_replica
 from ..data.mapping import CoarseGraining, partition
 from ..data.partitions import METIS, Family
+from ..data.units import system_of, units_of
 from ..errors import MlcgmdError
 from ..paths import alone
 from .conditional import Given, Springs, free, given_beads, graph_matrix
@@ -191,7 +192,7 @@ def train_lifter(
     mappings = [partition(run, config.level, family) for run in runs]
     first = runs[0]
     for run in [*runs, *validation]:
-        if (_units(run), "box" in run) != (_units(first), "box" in first):
+        if (units_of(run), "box" in run) != (units_of(first), "box" in first):
             raise MlcgmdError(
                 f"{run.attrs['system']} and {first.attrs['system']} differ in units, or only one is in a box; train on one kind"
             )
@@ -202,7 +203,7 @@ def train_lifter(
         LifterConfig(
             level=float(config.level),
             type_name=names,
-            units=_units(first),
+            units=units_of(first),
             springs=springs,
             periodic="box" in first,
             radius=config.radius,
@@ -225,11 +226,6 @@ def train_lifter(
     trained = module.average
     assert isinstance(trained, Lifter)
     return trained, curves
-
-
-def _units(run: xr.Dataset) -> tuple[str, str, str]:
-    length, time, mass = (run.attrs[f"{of}_unit"] for of in ("length", "time", "mass"))
-    return length, time, mass
 
 
 def _digest(run: xr.Dataset, mapping: CoarseGraining) -> list[str]:
@@ -304,7 +300,7 @@ def lift(
         charge=fine.charge.values if "charge" in fine else None,
         box=beads.box.values if "box" in beads else None,
         system=beads.attrs["system"],
-        units="lj" if fine.attrs["length_unit"] == "sigma" else "real",
+        units=system_of(fine),
         provenance={"lifted from": json.loads(beads.attrs["provenance"]), "seed": seed},
         condition=trajectory.condition_of(fine),
     )
@@ -320,8 +316,8 @@ def _checked(lifter: Lifter, beads: xr.Dataset, fine: xr.Dataset, family: Family
     if beads.attrs["level"] != c.level:
         raise MismatchError(f"{name} has {beads.attrs['level']:g} particles per bead, the lifter was trained with {c.level:g}")
     for one, what in ((beads, "beads"), (fine, "particles")):
-        if _units(one) != c.units:
-            raise MismatchError(f"the {what} of {name} are in {', '.join(_units(one))}, the lifter was trained in {', '.join(c.units)}")
+        if units_of(one) != c.units:
+            raise MismatchError(f"the {what} of {name} are in {', '.join(units_of(one))}, the lifter was trained in {', '.join(c.units)}")
         if ("box" in one) != c.periodic:
             here, there = ("in a", "in no") if "box" in one else ("in no", "in a")
             raise MismatchError(f"the {what} of {name} are {here} periodic box, the lifter was trained {there} one")

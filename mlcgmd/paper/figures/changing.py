@@ -9,7 +9,7 @@ import seaborn as sns
 from matplotlib.figure import Figure
 
 from ..provenance import captioned
-from .mappings import _panels
+from .mappings import _legend, _panels
 from .style import MD, MODEL, OTHER, WIDTH, logarithmic_scale, shades
 
 
@@ -34,9 +34,7 @@ def cost_and_error(static: pd.DataFrame, runs: pd.DataFrame, halves: Mapping[str
             axis.errorbar(row.seconds, row[name], row[f"{name}.sampling"], fmt="D", ms=5, color=colour, label=run)
         axis.axhline(halves[name], lw=1, color=MD, zorder=0, label="MD's halves")
         logarithmic_scale(axis.yaxis)
-    handles = dict(zip(*reversed(panels["rg2.emd"].get_legend_handles_labels()), strict=True))
-    figure.legend(handles.values(), handles, frameon=False, fontsize=7, loc="outside lower center", ncols=5)
-    sns.despine(figure)
+    _legend(figure, panels, columns=5)
     return figure
 
 

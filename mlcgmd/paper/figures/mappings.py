@@ -1,6 +1,7 @@
 """Figures of which mapping: errors, what ranks them, what is predicted."""
 
 import itertools
+from collections.abc import Mapping
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -28,6 +29,13 @@ def _panels(below: str, beside: str) -> tuple[Figure, dict[str, Axes]]:
     return figure, panels
 
 
+def _legend(figure: Figure, panels: Mapping[str, Axes], columns: int) -> None:
+    """What the marks of all panels mean, below them."""
+    handles = dict(zip(*reversed(panels["rg2.emd"].get_legend_handles_labels()), strict=True))
+    figure.legend(handles.values(), handles, frameon=False, fontsize=7, loc="outside lower center", ncols=columns)
+    sns.despine(figure)
+
+
 @captioned
 def mapping_errors(table: pd.DataFrame) -> Figure:
     """Errors of simulators of each mapping against the number of beads, by family: properties of the particles; lines: what a perfect
@@ -53,9 +61,7 @@ def mapping_errors(table: pd.DataFrame) -> Figure:
         axis.plot(metis.beads, metis[f"loss.{name}"], "-", lw=1, color=MD, label="metis, perfect")
         logarithmic_scale(axis.yaxis)
         logarithmic_scale(axis.xaxis, np.array([5, 10, 20]))
-    handles = dict(zip(*reversed(panels["rg2.emd"].get_legend_handles_labels()), strict=True))
-    figure.legend(handles.values(), handles, frameon=False, fontsize=7, loc="outside lower center", ncols=4)
-    sns.despine(figure)
+    _legend(figure, panels, columns=4)
     return figure
 
 
